@@ -1,0 +1,9 @@
+"""The guard: a template that no test renders is a template that can break unseen."""
+
+from __future__ import annotations
+
+from rendering import unrendered
+
+
+def test_every_template_is_rendered() -> None:
+    assert unrendered() == [], "these templates are rendered by no test; see tests/templates/README.md"
