@@ -1,0 +1,132 @@
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Instances as systemd units. One ``systemctl`` for all units: it takes about 5 ms, whatever their number."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+import time
+import typing as t
+
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import UNIT_PREFIX, AppLayout
+from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.base import RunCommand, Snapshot, UnitState
+
+PROPERTIES = (
+    "Id",
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "MainPID",
+    "NRestarts",
+    "Result",
+    "ExecMainStatus",
+    "ActiveEnterTimestampMonotonic",
+    "UnitFileState",
+)
+
+UNITS = "/etc/systemd/system"
+"""Where units of the administrator live, and the ``<target>.wants`` folders of what is enabled."""
+
+
+class Systemd:
+    """The system's systemd. ``wall`` and ``monotonic`` are clocks; ``base`` prefixes every path, for tests."""
+
+    def __init__(
+        self,
+        run: RunCommand,
+        wall: t.Callable[[], float] = time.time,
+        monotonic: t.Callable[[], float] = time.monotonic,
+        base: str = "",
+    ) -> None:
+        self._run = run
+        self._wall = wall
+        self._monotonic = monotonic
+        self._base = base
+
+    def states(self, units: t.Sequence[str]) -> Snapshot:
+        if not units:
+            return {}
+        known = self._show(units)
+        missing = [unit for unit in units if unit not in known]
+        if missing:
+            raise ApphostError("systemd said nothing about it", missing[0], "See 'systemctl status' on the host.")
+        return {unit: known[unit] for unit in units}
+
+    def instances(self, app: str) -> Snapshot:
+        # systemctl's pattern also matches an app whose name begins with this one's and a dash, and it sees
+        # only what systemd has loaded; what is enabled but not loaded is a link below the target.
+        ours = re.compile(rf"{UNIT_PREFIX}-{re.escape(app)}-[a-z][a-z0-9_]*@[^@]+\.service")
+        wants = f"{self._base}{UNITS}/{AppLayout(app).target}.wants"
+        enabled = os.listdir(wants) if os.path.isdir(wants) else []
+        known = self._show([f"{UNIT_PREFIX}-{app}-*@*.service", *sorted(filter(ours.fullmatch, enabled))])
+        return {unit: state for unit, state in sorted(known.items()) if ours.fullmatch(unit)}
+
+    def restart(self, units: t.Sequence[str]) -> None:
+        self._forgive(units)
+        self._systemctl("restart", units)
+
+    def start(self, units: t.Sequence[str]) -> None:
+        self._forgive(units)
+        self._systemctl("start", units)
+
+    def stop(self, units: t.Sequence[str]) -> None:
+        self._systemctl("stop", units)
+
+    def enable(self, units: t.Sequence[str]) -> None:
+        self._systemctl("enable", units)
+
+    def disable(self, units: t.Sequence[str]) -> None:
+        self._systemctl("disable", units)
+
+    def log_lines(self, unit: str, since: float, count: int) -> list[str]:
+        self._run(["journalctl", "--sync"])
+        status, out, _err = self._run(
+            ["journalctl", "--quiet", "--no-pager", "--output=cat", f"--unit={unit}", f"--since=@{since:.6f}", f"--lines={count}"]
+        )
+        return out.splitlines() if status == 0 else []
+
+    def _show(self, patterns: t.Sequence[str]) -> dict[str, UnitState]:
+        status, out, err = self._run(["systemctl", "show", f"--property={','.join(PROPERTIES)}", "--", *patterns])
+        if status != 0:
+            raise ApphostError(f"systemctl show failed: {err.strip() or out.strip()}")
+        booted = self._wall() - self._monotonic()
+        states = [parse_state(block, booted) for block in out.split("\n\n") if block.strip()]
+        return {state.unit: state for state in states}
+
+    def _forgive(self, units: t.Sequence[str]) -> None:
+        """Count starts anew: a unit that used up its start limit would refuse. Fails, harmlessly, for one not loaded yet."""
+        if units:
+            self._run(["systemctl", "reset-failed", "--", *units])
+
+    def _systemctl(self, verb: str, units: t.Sequence[str]) -> None:
+        if not units:
+            return
+        status, out, err = self._run(["systemctl", verb, "--", *units])
+        if status != 0:
+            raise ApphostError(f"systemctl {verb} failed: {err.strip() or out.strip()}", " ".join(units))
+
+
+def parse_state(block: str, booted: float) -> UnitState:
+    """One block of ``systemctl show`` (``Key=value`` lines). ``booted``: when the monotonic clock was 0, seconds of the epoch."""
+    value = dict(line.split("=", 1) for line in block.strip().splitlines() if "=" in line)
+    entered = int(value.get("ActiveEnterTimestampMonotonic") or 0)
+    return UnitState(
+        unit=value["Id"],
+        defined=value.get("LoadState") == "loaded",
+        active=value.get("ActiveState", "unknown"),
+        sub=value.get("SubState", "unknown"),
+        pid=int(value.get("MainPID") or 0),
+        restarts=int(value.get("NRestarts") or 0),
+        result=value.get("Result", ""),
+        exit_status=int(value.get("ExecMainStatus") or 0),
+        since=_iso(booted + entered / 1e6) if entered else None,
+        enabled=value.get("UnitFileState") == "enabled",
+    )
+
+
+def _iso(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(round(seconds), datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
