@@ -1,0 +1,4 @@
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab: Debian hosts with systemd and sshd in containers. The demo, molecule and the benchmarks all use this one."""

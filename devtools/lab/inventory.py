@@ -1,0 +1,72 @@
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Ansible inventory of a fleet, ``.dev/lab/<fleet>/hosts.yml``, beside the group variables of ``inventories/lab``."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from collections.abc import Sequence
+from pathlib import Path
+
+from devtools.lab import keys
+from devtools.paths import LAB, ROOT
+
+if t.TYPE_CHECKING:
+    from devtools.lab.fleet import Host
+
+GROUPS = {"app": "app_hosts", "lb": "balancers"}
+"""The group of a host by the letters its name begins with; other hosts are in no group."""
+
+
+def is_balancer(host: str) -> bool:
+    """Whether a host's name makes it a balancer."""
+    return _group(host) == "balancers"
+
+
+def path(fleet: str) -> Path:
+    """The inventory file of a fleet."""
+    return LAB / fleet / "hosts.yml"
+
+
+def write(fleet: str, hosts: Sequence[Host]) -> Path:
+    """Write a fleet's inventory; returns its path."""
+    target = path(fleet)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    group_vars = target.parent / "group_vars"
+    if not group_vars.is_symlink():
+        group_vars.symlink_to(ROOT / "inventories" / "lab" / "group_vars", target_is_directory=True)
+    # JSON is YAML, and the standard library writes it.
+    target.write_text(json.dumps(content(hosts), indent=2) + "\n")
+    return target
+
+
+def content(hosts: Sequence[Host]) -> dict[str, t.Any]:
+    """The inventory as data."""
+    inventory: dict[str, t.Any] = {
+        "hosts": {host.name: _variables(host) for host in hosts},
+        "vars": {
+            "ansible_host": "127.0.0.1",
+            "ansible_user": keys.ADMIN,
+            "ansible_ssh_common_args": keys.ssh_arguments(),
+            "ansible_python_interpreter": "/usr/bin/python3",
+        },
+        "children": {group: {"hosts": {}} for group in GROUPS.values()},
+    }
+    for host in hosts:
+        if group := _group(host.name):
+            inventory["children"][group]["hosts"][host.name] = {}
+    return {"all": inventory}
+
+
+def _variables(host: Host) -> dict[str, t.Any]:
+    return {
+        "ansible_port": host.ssh_port,
+        "apphost_address": host.address,
+        **({"lab_url": host.url} if host.url else {}),
+    }
+
+
+def _group(host: str) -> str | None:
+    return GROUPS.get(host.rstrip("0123456789"))
