@@ -35,9 +35,10 @@ FIRST_ADDRESS = 10  # .1 is the engine's own
 BOOT_DEADLINE = 90.0
 """Seconds for a host to be up; 2-5 s are usual, many at once on two cores take longer."""
 
-# What systemd needs in a container without being privileged.
+# What systemd needs in a container without being privileged, and what root of a real host has too:
+# SYS_PTRACE lets it see from which release a process runs (/proc/<pid>/cwd).
 SYSTEMD = (
-    *("--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN"),
+    *("--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN", "--cap-add", "SYS_PTRACE"),
     *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
     *("--tmpfs", "/run", "--tmpfs", "/run/lock"),
     *("--cgroupns", "host", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw"),
