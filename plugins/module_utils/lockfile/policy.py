@@ -1,0 +1,82 @@
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is asked of a lockfile before anything is fetched, on the lockfile alone."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import typing as t
+
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Lockfile, Manifest, Package
+
+#: Hashes that count, with their length in bytes. SHA-1 collisions are practical, so it does not.
+STRONG_HASHES = {"sha512": 64, "sha384": 48, "sha256": 32}
+
+#: Problems shown before "and N more".
+SHOWN = 5
+
+
+def check_in_step(lockfile: Lockfile, manifest: Manifest) -> None:
+    """Raise ApphostError when the lockfile was made for another manifest than this one."""
+    asked, locked = manifest.requirements.by_kind(), lockfile.requirements.by_kind()
+    problems = []
+    for kind, wanted in asked.items():
+        made_for = locked[kind]
+        for name in sorted({*wanted, *made_for}):
+            if wanted.get(name) != made_for.get(name):
+                problems.append(_difference(lockfile.name, kind, name, wanted.get(name), made_for.get(name)))
+    for name in sorted(manifest.requirements.dependencies):
+        if not problems and f"node_modules/{name}" not in lockfile.packages:
+            problems.append(f"{lockfile.name} has no entry for {name}")
+    if problems:
+        raise ApphostError(_joined(problems), manifest.path, "Run npm install and commit the lockfile.")
+
+
+def _difference(lockfile: str, kind: str, name: str, wanted: str | None, made_for: str | None) -> str:
+    # The kind is only worth naming when it is an unusual one.
+    of_kind = "" if kind == "dependencies" else f" ({kind})"
+    if wanted is None:
+        return f"package.json does not ask {name}{of_kind}, {lockfile} was made for {made_for}"
+    if made_for is None:
+        return f"package.json asks {name} {wanted}{of_kind}, {lockfile} was made without it"
+    return f"package.json asks {name} {wanted}{of_kind}, {lockfile} was made for {made_for}"
+
+
+def check_policy(lockfile: Lockfile) -> None:
+    """Raise ApphostError naming the entries that must not be installed: no strong hash, or a link out of the registry."""
+    problems = [problem for package in lockfile.packages.values() for problem in [_problem(package)] if problem]
+    if problems:
+        raise ApphostError(_joined(problems), lockfile.path, "Install these from a registry, then run npm install again.")
+
+
+def _problem(package: Package) -> str | None:
+    if package.link:
+        return f"{package.path} is a link to {package.resolved} (workspaces and file: links are not supported yet)"
+    if package.in_bundle or strong_integrity(package.integrity):
+        return None
+    if package.integrity:
+        return f"{package.spec} has only a weak integrity hash ({package.integrity.split('-')[0][:20]})"
+    source = f" (from {package.resolved.split(':')[0]}:)" if package.resolved and ":" in package.resolved else ""
+    return f"{package.spec} has no integrity hash{source}"
+
+
+def strong_integrity(integrity: str | None) -> bool:
+    """Whether a subresource-integrity string holds a well-formed hash that counts."""
+    return any(_is_strong(value) for value in (integrity or "").split())
+
+
+def _is_strong(value: str) -> bool:
+    algorithm, _dash, digest = value.partition("-")
+    try:
+        length = len(base64.b64decode(digest.split("?")[0], validate=True))
+    except (binascii.Error, ValueError):
+        return False
+    return length == STRONG_HASHES.get(algorithm)
+
+
+def _joined(problems: t.Sequence[str]) -> str:
+    more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+    return "; ".join(problems[:SHOWN]) + more
