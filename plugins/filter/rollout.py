@@ -1,0 +1,97 @@
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the playbooks ask of ``module_utils/rollout``; each filter is documented in the YAML file of its name."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.rollout import batch as batches
+from ansible_collections.evenkeel.apphost.plugins.module_utils.rollout import status
+from ansible_collections.evenkeel.apphost.plugins.module_utils.rollout.fleet import Answer, read_fleet
+from ansible_collections.evenkeel.apphost.plugins.module_utils.rollout.plan import (
+    deploy_goals,
+    make_plan,
+    rollback_goals,
+)
+
+Facts = t.Dict[str, t.Any]
+Function = t.Callable[..., t.Any]
+
+
+def in_words(function: Function) -> Function:
+    """Let an :class:`ApphostError` reach the user as the filter's error."""
+
+    def filter_function(*args: t.Any, **kwargs: t.Any) -> t.Any:
+        try:
+            return function(*args, **kwargs)
+        except ApphostError as error:
+            raise AnsibleFilterError(error.message) from error
+
+    return filter_function
+
+
+def deploy_plan(
+    manifests: t.Mapping[str, Answer],
+    hosts: t.Mapping[str, Answer],
+    balancers: t.Sequence[Answer],
+    sizes: t.Sequence[int | str],
+    min_healthy: int | str,
+    revert: bool,
+) -> Facts:
+    """Manifests of ``release_bundle`` and the answers of the fleet -> what to do on which host."""
+    fleet = read_fleet(hosts, balancers, list(manifests))
+    goals = deploy_goals(fleet, {app: manifest["id"] for app, manifest in manifests.items()})
+    return make_plan(fleet, goals, sizes, min_healthy, revert).as_facts()
+
+
+def rollback_plan(
+    apps: t.Sequence[str],
+    hosts: t.Mapping[str, Answer],
+    balancers: t.Sequence[Answer],
+    sizes: t.Sequence[int | str],
+    min_healthy: int | str,
+) -> Facts:
+    """Names of apps and the answers of the fleet -> what to do to go back to the last good releases."""
+    fleet = read_fleet(hosts, balancers, apps)
+    return make_plan(fleet, rollback_goals(fleet, apps), sizes, min_healthy).as_facts()
+
+
+def batch_outcome(
+    plan: Facts,
+    drains: t.Sequence[Answer],
+    activations: t.Mapping[str, Answer],
+    enables: t.Sequence[Answer],
+) -> Facts:
+    """The results of a batch's steps -> how it ended."""
+    return batches.close_batch(batches.judge_batch(plan, drains, activations), drains, enables)
+
+
+def batch_healthy(plan: Facts, drains: t.Sequence[Answer], activations: t.Mapping[str, Answer]) -> list[str]:
+    """The servers of a batch that may come back into the balancers."""
+    return batches.servers_to_enable(batches.judge_batch(plan, drains, activations))
+
+
+class FilterModule:
+    """The filters of a rollout."""
+
+    def filters(self) -> dict[str, Function]:
+        """Name -> function."""
+        return {
+            name: in_words(function)
+            for name, function in {
+                "deploy_plan": deploy_plan,
+                "rollback_plan": rollback_plan,
+                "revert_plan": batches.revert_plan,
+                "batch_servers": batches.batch_servers,
+                "batch_drained": batches.drained,
+                "batch_healthy": batch_healthy,
+                "batch_outcome": batch_outcome,
+                "rollout_summary": batches.rollout_summary,
+                "status_table": status.status_table,
+            }.items()
+        }
