@@ -8,18 +8,14 @@ from __future__ import annotations
 import argparse
 import sys
 
+from devtools import environment
 from devtools.lab import command as lab
-from devtools.terminal import DevError
+from devtools.terminal import DevError, say
 
 
 def main() -> int:
     """Run one command; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="./dev", description="Everything a developer of evenkeel.apphost does.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    lab_parser = commands.add_parser("lab", help="start, reboot, list and remove fleets of Debian hosts in containers")
-    lab.add_arguments(lab_parser)
-    lab_parser.set_defaults(run=lab.run)
-    arguments = parser.parse_args()
+    arguments = _parser().parse_args()
     try:
         return int(arguments.run(arguments))
     except DevError as error:
@@ -28,3 +24,25 @@ def main() -> int:
     except KeyboardInterrupt:
         print("dev: interrupted", file=sys.stderr)
         return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="./dev", description="Everything a developer of evenkeel.apphost does.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    setup = commands.add_parser("setup", help="install the tools into .dev/venv (other commands do it when needed)")
+    setup.add_argument("--repin", action="store_true", help="choose new versions from requirements/dev.in first")
+    setup.set_defaults(run=_setup)
+
+    lab_parser = commands.add_parser("lab", help="start, reboot, list and remove fleets of Debian hosts in containers")
+    lab.add_arguments(lab_parser)
+    lab_parser.set_defaults(run=lab.run)
+    return parser
+
+
+def _setup(arguments: argparse.Namespace) -> int:
+    if arguments.repin:
+        environment.repin()
+    if not environment.setup():
+        say("nothing to do")
+    return 0
