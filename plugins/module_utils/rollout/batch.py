@@ -1,0 +1,168 @@
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One batch of the roll: which servers leave the balancers, which may come back, and how it ended.
+
+The steps of a batch never fail by themselves: their results come here, so that what must happen after a failure
+(enable what is healthy, stop, revert) is decided in one place.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import asdict, dataclass, field
+
+from ansible_collections.evenkeel.apphost.plugins.module_utils.rollout.fleet import Answer, trouble
+
+# The last lines of an app's log that a failure quotes.
+LOG_LINES = 10
+
+
+@dataclass
+class HostOutcome:
+    """What a batch did on one host. ``activated``: app -> the release that was live before; seconds are wall time."""
+
+    activated: dict[str, str | None] = field(default_factory=dict)
+    healthy: list[str] = field(default_factory=list)
+    seconds_out: float | None = None
+    seconds_restart: float | None = None
+    sessions_cut: int = 0
+    lines: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+def batch_servers(plan: t.Mapping[str, t.Any], batch: t.Sequence[str]) -> list[str]:
+    """The ``<app>/<host>`` servers the batch works on."""
+    return [
+        f"{app}/{host}"
+        for host in batch
+        for app in sorted({*plan["hosts"][host]["activate"], *plan["hosts"][host]["enable"]})
+    ]
+
+
+def drained(drains: t.Sequence[Answer]) -> bool:
+    """Whether every balancer stopped sending requests to the batch."""
+    return all(trouble(answer, "servers") is None for answer in drains)
+
+
+def judge_batch(
+    plan: t.Mapping[str, t.Any],
+    drains: t.Sequence[Answer],
+    activations: t.Mapping[str, Answer],
+) -> dict[str, HostOutcome]:
+    """Read what the activation left on every host of the batch.
+
+    ``activations``: host -> registered result of the loop over its apps (items: ``key`` app, ``value`` release).
+    """
+    outcomes = {}
+    for host, answer in activations.items():
+        outcome = outcomes[host] = HostOutcome()
+        work = plan["hosts"][host]
+        outcome.healthy = list(work["enable"])
+        if not drained(drains):
+            # Nothing was touched: whatever served before serves on.
+            outcome.healthy += list(work["activate"])
+            continue
+        results = {result["item"]["key"]: result for result in answer.get("results", [])}
+        for app, release in work["activate"].items():
+            result = results.get(app, answer)
+            reason = trouble(result, "release")
+            if reason is None:
+                outcome.healthy.append(app)
+                if result.get("changed"):
+                    outcome.activated[app] = result.get("previous")
+                seconds = result.get("seconds") or {}
+                outcome.seconds_restart = (outcome.seconds_restart or 0.0) + float(seconds.get("total") or 0.0)
+                outcome.lines.append(f"{host}  {app}  {release} is live")
+                continue
+            if result.get("reverted"):
+                outcome.healthy.append(app)
+            outcome.errors.append(_failure(host, app, release, reason, result))
+    return outcomes
+
+
+def _failure(host: str, app: str, release: str, reason: str, result: Answer) -> str:
+    text = f"{host}: activating {release} of app {app}: {reason}"
+    if result.get("unreachable"):
+        text += (
+            ". The host stays out of the balancers; what it did is in its journal."
+            " Run the same playbook again when it can be reached: it resumes there"
+        )
+    log = [str(line) for line in result.get("log_lines") or []][-LOG_LINES:]
+    return "\n".join([text, *(f"    | {line}" for line in log)])
+
+
+def servers_to_enable(outcomes: t.Mapping[str, HostOutcome]) -> list[str]:
+    """The servers that run something healthy, new or old."""
+    return [f"{app}/{host}" for host, outcome in outcomes.items() for app in sorted(outcome.healthy)]
+
+
+def close_batch(
+    outcomes: t.Mapping[str, HostOutcome],
+    drains: t.Sequence[Answer],
+    enables: t.Sequence[Answer],
+) -> dict[str, t.Any]:
+    """Add what the balancers said and give the batch's end: ``failed``, ``lines`` for people, ``hosts``."""
+    errors = []
+    for answer in drains:
+        reason = trouble(answer, "servers")
+        if reason:
+            errors.append(f"balancer {answer['item']}: draining: {reason}. No host of this batch was touched")
+    for answer in enables:
+        reason = trouble(answer, "servers")
+        if reason:
+            errors.append(
+                f"balancer {answer['item']}: enabling: {reason}. The batch may still be drained there:"
+                " run the same playbook again when this is mended, it puts the hosts back"
+            )
+    for outcome in outcomes.values():
+        errors += outcome.errors
+    for name, server in _servers(drains):
+        host = name.partition("/")[2]
+        if host in outcomes:
+            outcomes[host].sessions_cut += int(server.get("sessions_cut") or 0)
+    for name, server in _servers(enables):
+        host = name.partition("/")[2]
+        if host in outcomes and server.get("out_seconds") is not None:
+            outcomes[host].seconds_out = max(outcomes[host].seconds_out or 0.0, float(server["out_seconds"]))
+    return {
+        "failed": bool(errors),
+        "errors": errors,
+        "lines": [line for host, outcome in outcomes.items() for line in _with_seconds(outcome)] + errors,
+        "hosts": {host: asdict(outcome) for host, outcome in outcomes.items()},
+    }
+
+
+def _servers(answers: t.Sequence[Answer]) -> t.Iterator[tuple[str, Answer]]:
+    for answer in answers:
+        for server in answer.get("servers") or []:
+            yield str(server["name"]), server
+
+
+def _with_seconds(outcome: HostOutcome) -> list[str]:
+    if outcome.seconds_out is None or not outcome.lines:
+        return outcome.lines
+    cut = f", {outcome.sessions_cut} sessions cut" if outcome.sessions_cut else ""
+    return [f"{line}  (out of the balancer {outcome.seconds_out:.1f} s{cut})" for line in outcome.lines]
+
+
+def revert_plan(outcomes: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
+    """A plan that puts the earlier releases back, one host at a time, wherever a failed roll activated something.
+
+    ``outcomes``: of every closed batch. A host where nothing was live before keeps what it has; a roll that
+    did not fail leaves nothing to do.
+    """
+    hosts: dict[str, dict[str, t.Any]] = {}
+    if any(outcome["failed"] for outcome in outcomes):
+        for outcome in outcomes:
+            for host, end in outcome["hosts"].items():
+                back = {app: previous for app, previous in end["activated"].items() if previous}
+                if back:
+                    hosts[host] = {"stage": [], "activate": back, "enable": []}
+    return {"hosts": hosts, "order": list(hosts), "serial": [1], "lines": [], "revert": False}
+
+
+def rollout_summary(outcomes: t.Sequence[t.Mapping[str, t.Any]]) -> str:
+    """Why the rollout failed, for the last line a person reads."""
+    errors = [error for outcome in outcomes for error in outcome["errors"]]
+    return "The rollout failed and stopped there.\n" + "\n".join(f"- {error}" for error in errors)

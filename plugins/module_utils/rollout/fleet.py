@@ -1,0 +1,123 @@
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the rollout knows before it decides: the hosts' and the balancers' answers, made uniform.
+
+The answers are results of ``release_info`` (one a host) and ``haproxy_server_info`` (one a balancer), as Ansible
+registered them: a host that could not be reached is an answer too. The tasks let nothing fail, so that one decision
+sees everything; an answer is therefore good only when it has the key that its module returns on success.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+
+Answer = t.Mapping[str, t.Any]
+
+
+def trouble(answer: Answer, success: str) -> str | None:
+    """Why the answer is no good, in one line; None when it has the key ``success``."""
+    if answer.get("unreachable"):
+        return f"cannot be reached ({_in_one_line(answer)})"
+    return None if success in answer else _in_one_line(answer)
+
+
+def _in_one_line(answer: Answer) -> str:
+    """The message, and what a crashed module left on its standard error when there is no message of its own."""
+    said = str(answer.get("msg") or "no reason given")
+    if answer.get("module_stderr"):
+        said += " " + str(answer["module_stderr"]).strip().splitlines()[-1]
+    return " ".join(said.split()).rstrip(".")
+
+
+@dataclass(frozen=True)
+class Server:
+    """One server line of one balancer: an app on a host, as that balancer sees it."""
+
+    up: bool
+    ready: bool
+    ours: bool
+    """Drained by a rollout of ours (not by an operator) that has not enabled it yet."""
+
+    @property
+    def serving(self) -> bool:
+        return self.up and self.ready
+
+
+@dataclass
+class Fleet:
+    """Everything the plan is made from.
+
+    ``hosts``: host -> app -> the app's entry of ``release_info``. ``servers``: balancer -> app -> host -> Server.
+    """
+
+    hosts: dict[str, dict[str, Answer]] = field(default_factory=dict)
+    servers: dict[str, dict[str, dict[str, Server]]] = field(default_factory=dict)
+
+    def serving(self, host: str, app: str) -> bool:
+        """Whether some balancer sends requests of the app to the host; without balancers, whether something is live."""
+        if not self.servers:
+            return bool(self.hosts[host][app].get("live"))
+        return any(
+            servers.get(app, {}).get(host, Server(False, False, False)).serving for servers in self.servers.values()
+        )
+
+    def left_drained(self, host: str, app: str) -> bool:
+        """Whether an earlier rollout of ours left the host drained on some balancer."""
+        return any(host in servers.get(app, {}) and servers[app][host].ours for servers in self.servers.values())
+
+
+def read_fleet(
+    hosts: t.Mapping[str, Answer],
+    balancers: t.Iterable[Answer],
+    apps: t.Sequence[str],
+) -> Fleet:
+    """Check that everybody answered and knows what the rollout needs.
+
+    ``balancers`` are results of a loop: their ``item`` is the balancer's name.
+
+    :raises ApphostError: with every reason to refuse, a line each.
+    """
+    fleet = Fleet()
+    refusals: list[str] = []
+    for host, answer in hosts.items():
+        reason = trouble(answer, "apps")
+        if reason:
+            refusals.append(f"host {host} {reason}")
+            continue
+        fleet.hosts[host] = dict(answer["apps"])
+        for app in apps:
+            missing = fleet.hosts[host][app].get("missing") or []
+            if missing:
+                refusals.append(
+                    f"host {host} was never set up for app {app} (no {', '.join(missing)}): run site.yml first"
+                )
+    for answer in balancers:
+        name = str(answer["item"])
+        reason = trouble(answer, "backends")
+        if reason:
+            refusals.append(f"balancer {name} {reason}")
+            continue
+        fleet.servers[name] = {app: _servers(answer["backends"].get(app, {})) for app in apps}
+        for app in apps:
+            unknown = [host for host in hosts if host not in fleet.servers[name][app]]
+            if unknown:
+                refusals.append(
+                    f"balancer {name} has no server {', '.join(f'{app}/{host}' for host in unknown)}: run site.yml first"
+                )
+    if refusals:
+        raise ApphostError(
+            "The rollout cannot begin; nothing was changed.\n" + "\n".join(f"  - {line}" for line in refusals) + "\n"
+            "Mend this, or leave a host out with --limit, and run again"
+        )
+    return fleet
+
+
+def _servers(backend: t.Mapping[str, Answer]) -> dict[str, Server]:
+    return {
+        name: Server(up=state["op"] == "UP", ready=state["admin"] == "ready", ours=bool(state.get("owner")))
+        for name, state in backend.items()
+    }

@@ -1,0 +1,105 @@
+"""A batch: what comes back into the balancers after each kind of ending, and what people are told."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.evenkeel.apphost.plugins.module_utils.rollout.batch import (
+    batch_servers,
+    close_batch,
+    drained,
+    judge_batch,
+    revert_plan,
+    rollout_summary,
+    servers_to_enable,
+)
+
+OLD, NEW = "1.0.0-aaaaaaaaaa", "1.1.0-bbbbbbbbbb"
+PLAN = {
+    "hosts": {
+        "app1": {"stage": [], "activate": {"shop": NEW}, "enable": []},
+        "app2": {"stage": [], "activate": {"shop": NEW}, "enable": ["blog"]},
+    }
+}
+DRAINED = [
+    {"item": "lb1", "servers": [{"name": "shop/app1", "sessions_cut": 2}, {"name": "shop/app2", "sessions_cut": 0}]}
+]
+ENABLED = [
+    {"item": "lb1", "servers": [{"name": "shop/app1", "out_seconds": 1.4}, {"name": "shop/app2", "out_seconds": 2.0}]}
+]
+ITEM = {"key": "shop", "value": NEW}
+
+
+def activated(**more: t.Any) -> dict[str, t.Any]:
+    return {
+        "results": [{"item": ITEM, "changed": True, "release": NEW, "previous": OLD, "seconds": {"total": 0.8}, **more}]
+    }
+
+
+def failed(**more: t.Any) -> dict[str, t.Any]:
+    return {"results": [{"item": ITEM, "msg": "web@3000 answers 503", "log_lines": ["boom"], **more}]}
+
+
+def test_the_servers_of_a_batch_are_those_to_activate_and_those_to_enable() -> None:
+    assert batch_servers(PLAN, ["app1", "app2"]) == ["shop/app1", "blog/app2", "shop/app2"]
+
+
+def test_a_good_batch_comes_back_whole() -> None:
+    outcomes = judge_batch(PLAN, DRAINED, {"app1": activated(), "app2": activated()})
+    assert servers_to_enable(outcomes) == ["shop/app1", "blog/app2", "shop/app2"]
+    end = close_batch(outcomes, DRAINED, ENABLED)
+    assert not end["failed"]
+    assert end["lines"][0] == f"app1  shop  {NEW} is live  (out of the balancer 1.4 s, 2 sessions cut)"
+    assert end["hosts"]["app2"]["seconds_out"] == 2.0
+
+
+def test_a_reverted_host_comes_back_with_its_old_release_and_the_reason_is_told() -> None:
+    outcomes = judge_batch(PLAN, DRAINED, {"app1": failed(reverted=True), "app2": activated()})
+    assert "shop/app1" in servers_to_enable(outcomes)
+    end = close_batch(outcomes, DRAINED, ENABLED)
+    assert end["failed"]
+    assert f"app1: activating {NEW} of app shop: web@3000 answers 503\n    | boom" in rollout_summary([end])
+
+
+def test_a_host_with_nothing_healthy_stays_out() -> None:
+    outcomes = judge_batch(PLAN, DRAINED, {"app1": failed(reverted=False), "app2": activated()})
+    assert servers_to_enable(outcomes) == ["blog/app2", "shop/app2"]
+
+
+def test_a_host_lost_in_the_middle_stays_out_and_the_way_on_is_told() -> None:
+    outcomes = judge_batch(PLAN, DRAINED, {"app1": {"unreachable": True, "msg": "timed out"}, "app2": activated()})
+    assert "shop/app1" not in servers_to_enable(outcomes)
+    assert "Run the same playbook again" in close_batch(outcomes, DRAINED, ENABLED)["errors"][0]
+
+
+def test_a_balancer_that_does_not_drain_leaves_every_host_as_it_was() -> None:
+    drains = [*DRAINED, {"item": "lb2", "unreachable": True, "msg": "no route"}]
+    assert not drained(drains)
+    outcomes = judge_batch(PLAN, drains, {"app1": {"results": [], "skipped": True}, "app2": {"results": []}})
+    assert servers_to_enable(outcomes) == ["shop/app1", "blog/app2", "shop/app2"]
+    end = close_batch(outcomes, drains, ENABLED)
+    assert end["errors"] == ["balancer lb2: draining: cannot be reached (no route). No host of this batch was touched"]
+
+
+def test_a_balancer_lost_before_enabling_is_named_with_the_way_on() -> None:
+    outcomes = judge_batch(PLAN, DRAINED, {"app1": activated(), "app2": activated()})
+    end = close_batch(outcomes, DRAINED, [*ENABLED, {"item": "lb2", "unreachable": True, "msg": "gone"}])
+    assert end["failed"]
+    assert "it puts the hosts back" in end["errors"][0]
+
+
+def test_a_crashed_module_is_a_failure_even_when_the_task_may_not_fail() -> None:
+    outcomes = judge_batch(
+        PLAN, DRAINED, {"app1": {"results": [{"item": ITEM, "failed": False, "msg": "MODULE FAILURE"}]}}
+    )
+    assert outcomes["app1"].errors
+
+
+def test_only_a_failed_roll_is_taken_back_and_only_where_something_was_live_before() -> None:
+    good = close_batch(judge_batch(PLAN, DRAINED, {"app1": activated()}), DRAINED, ENABLED)
+    first = close_batch(judge_batch(PLAN, DRAINED, {"app2": activated(previous=None)}), DRAINED, ENABLED)
+    bad = close_batch(judge_batch(PLAN, DRAINED, {"app2": failed(reverted=True)}), DRAINED, ENABLED)
+    assert revert_plan([good])["order"] == []
+    plan = revert_plan([good, first, bad])
+    assert plan["order"] == ["app1"]
+    assert plan["hosts"]["app1"]["activate"] == {"shop": OLD}

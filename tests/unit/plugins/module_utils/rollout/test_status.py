@@ -1,0 +1,39 @@
+"""The status table, in the words a person reads."""
+
+from __future__ import annotations
+
+from ansible_collections.evenkeel.apphost.plugins.module_utils.rollout.status import status_table
+
+LIVE = {
+    "missing": [],
+    "live": "1.0.0-aaaaaaaaaa",
+    "since": "2026-11-21T10:00:00Z",
+    "pending": None,
+    "manifest": {"runtime": {"name": "nodejs", "version": "24.21.0"}},
+    "instances": [{"state": "active", "release": "1.0.0-aaaaaaaaaa"}, {"state": "failed", "release": None}],
+}
+UP = {"op": "UP", "admin": "ready", "owner": None}
+
+
+def test_a_fleet() -> None:
+    hosts = {
+        "app1": {"apps": {"shop": LIVE}},
+        "app2": {"apps": {"shop": {"missing": ["user"]}}},
+        "app3": {"unreachable": True, "msg": "timed out"},
+    }
+    lb1 = {
+        "item": "lb1",
+        "backends": {"shop": {"app1": UP, "app2": {"op": "DOWN", "admin": "drain", "owner": "rollout"}}},
+    }
+    headings, first, second, third = status_table(hosts, [lb1], ["shop"])
+    assert headings.split() == ["HOST", "APP", "RELEASE", "SINCE", "RUNTIME", "INSTANCES", "BALANCER"]
+    assert first.split("  ")[0] == "app1"
+    for words in ("1.0.0-aaaaaaaaaa", "2026-11-21T10:00:00Z", "nodejs 24.21.0", "1/2 running", "UP"):
+        assert words in first
+    assert "never set up" in second and "DOWN (drain, ours)" in second
+    assert "cannot be reached (timed out)" in third and "unknown" in third
+
+
+def test_several_balancers_are_told_apart_and_a_silent_one_is_named() -> None:
+    balancers = [{"item": "lb1", "backends": {"shop": {"app1": UP}}}, {"item": "lb2", "unreachable": True, "msg": "x"}]
+    assert status_table({"app1": {"apps": {"shop": LIVE}}}, balancers, ["shop"])[1].endswith("lb1: UP, lb2: no answer")
