@@ -12,6 +12,7 @@ from ansible.errors import AnsibleFilterError
 from ansible.release import __version__ as ansible_version
 from ansible_collections.evenkeel.apphost.plugins.module_utils.app_model import resolve
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from jinja2 import Undefined
 
 DOCUMENTATION = r"""
 name: resolve_apps
@@ -74,13 +75,14 @@ TEMPLATES_GIVE_STRINGS = tuple(int(part) for part in ansible_version.split(".")[
 
 
 def plain(value: t.Any) -> t.Any:
-    """The same data without what Ansible adds to it: tags, lazy containers, values that vault decrypts when read."""
-    if isinstance(value, str):
+    """The same data without what Ansible adds to it: tags, lazy containers, vaulted values.
+
+    ``str`` also decrypts what vault encrypted, and raises Ansible's own error for an undefined variable.
+    """
+    if isinstance(value, (str, Undefined)) or getattr(value, "__ENCRYPTED__", False):
         return str(value)
     if isinstance(value, Mapping):
         return {plain(key): plain(content) for key, content in value.items()}
-    if type(value).__name__ == "AnsibleVaultEncryptedUnicode":
-        return str(value)
     if isinstance(value, Sequence):
         return [plain(item) for item in value]
     return value

@@ -337,9 +337,16 @@ class Record(Kind):
             return None
         for key in value:
             if key not in self.fields:
-                known = (name for name, entry in self.fields.items() if not isinstance(entry.kind, Derived))
-                reading.add(child(path, key), f"unknown key; {did_you_mean(str(key), known)}")
+                reading.add(child(path, key), f"unknown key; {self._hint(str(key))}")
         return {name: self._read_field(name, entry, value, path, reading) for name, entry in self.fields.items()}
+
+    def _hint(self, key: str) -> str:
+        """What may have been meant by an unknown key: one that belongs deeper, or one with a similar name."""
+        for name, entry in self.fields.items():
+            place, kind = (f"{name}.<name>", entry.kind.value) if isinstance(entry.kind, MapOf) else (name, entry.kind)
+            if isinstance(kind, Record) and key in kind.fields:
+                return f"it belongs under {place}"
+        return did_you_mean(key, (name for name, entry in self.fields.items() if not isinstance(entry.kind, Derived)))
 
     @staticmethod
     def _read_field(name: str, entry: Field, value: dict[str, t.Any], path: str, reading: Reading) -> t.Any:

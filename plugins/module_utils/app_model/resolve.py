@@ -32,7 +32,7 @@ def resolve_apps(
     """Check and fill in the apps, in the order given. Resolving what came out gives the same again.
 
     ``secrets`` (app -> name -> value) are checked against the apps; no value is ever part of the result or of
-    a message. Relative source paths start at ``base_dir``; without it they stay as written.
+    a message. Relative source paths start at ``base_dir`` (absolute); without it they stay as written.
     ``digits_are_numbers`` is explained at :class:`Reading`.
 
     Raises :class:`ApphostError` with every mistake, one a line.
@@ -51,7 +51,9 @@ def resolve_apps(
     shape.finish()
 
     for given, entry in zip(apps, entries):
-        _derive(entry.app, base_dir)
+        _derive(entry.app)
+        if base_dir is not None:
+            _anchor(entry, base_dir, shape)
         declaration.APP.check_derived(given, entry.app, entry.path, shape)
     shape.finish()
     return t.cast("list[App]", resolved)
@@ -70,8 +72,8 @@ def select_apps(resolved: list[App], names: str | t.Iterable[str] | None = None)
     return [app for app in resolved if not wanted or app["name"] in wanted]
 
 
-def _derive(app: App, base_dir: str | None) -> None:
-    """Add what follows from the rest: the runtime's folder, instances, units, paths; make the source absolute."""
+def _derive(app: App) -> None:
+    """Add what follows from the rest: the runtime's folder, instances, units and paths."""
     layout = AppLayout(app["name"])
     app["runtime"]["root"] = runtime_root(app["runtime"]["name"], app["runtime"]["version"])
     app["instances"] = [
@@ -84,8 +86,6 @@ def _derive(app: App, base_dir: str | None) -> None:
         "templates": {name: layout.template_unit(name) for name in app["processes"]},
     }
     app["paths"] = layout.paths()
-    if base_dir:
-        _anchor(app["source"], base_dir)
 
 
 def _instances(process: dict[str, t.Any]) -> list[tuple[str, int | None]]:
@@ -95,8 +95,15 @@ def _instances(process: dict[str, t.Any]) -> list[tuple[str, int | None]]:
     return [(str(port), port) for port in rules.ports(process)]
 
 
-def _anchor(source: dict[str, str], base_dir: str) -> None:
+def _anchor(entry: rules.Entry, base_dir: str, found: Reading) -> None:
     """Make a local source absolute. A repository is local when it begins with a dot or a tilde."""
+    source = entry.app["source"]
     key = "path" if source["type"] == "directory" else "repo"
-    if key == "path" or source[key].startswith((".", "~")):
-        source[key] = os.path.normpath(os.path.join(base_dir, os.path.expanduser(source[key])))
+    if key == "repo" and not source[key].startswith((".", "~")):
+        return
+    absolute = os.path.normpath(os.path.join(base_dir, os.path.expanduser(source[key])))
+    if os.path.isabs(absolute):
+        source[key] = absolute
+    else:
+        # Ansible's `inventory_dir` is no folder when the inventory is a list of hosts on the command line.
+        found.add(f"{entry.path}.source.{key}", f"{source[key]} is relative, and there is no folder to start at; write an absolute path")
