@@ -96,7 +96,7 @@ def down(fleet: str) -> None:
     present = members(fleet)
     with step(f"remove fleet {fleet} ({len(present)} hosts)"):
         if present:
-            output_of(["docker", "rm", "--force", "--volumes", *(_container(fleet, host.name) for host in present)])
+            output_of(["docker", "rm", "--force", "--volumes", *(container_name(fleet, host.name) for host in present)])
         if _networks(fleet):
             output_of(["docker", "network", "rm", _network(fleet)])
         shutil.rmtree(LAB / fleet, ignore_errors=True)
@@ -109,7 +109,7 @@ def restart(fleet: str, names: Sequence[str]) -> None:
     if unknown:
         raise DevError(f"fleet {fleet} has no {', '.join(unknown)}; it has {', '.join(present) or 'no hosts'}")
     with step(f"reboot {', '.join(names)} of fleet {fleet}"):
-        _each(names, lambda name: output_of(["docker", "restart", "--time", "30", _container(fleet, name)]))
+        _each(names, lambda name: output_of(["docker", "restart", "--time", "30", container_name(fleet, name)]))
         _each(names, lambda name: _wait(fleet, present[name]))
 
 
@@ -152,7 +152,7 @@ def _network(fleet: str) -> str:
     return f"evenkeel-{fleet}"
 
 
-def _container(fleet: str, host: str) -> str:
+def container_name(fleet: str, host: str) -> str:
     return f"evenkeel-{fleet}-{host}"
 
 
@@ -213,7 +213,7 @@ def _plan(name: str, number: int, slot: int, image: str) -> Host:
 
 
 def _create(fleet: str, host: Host) -> None:
-    container = _container(fleet, host.name)
+    container = container_name(fleet, host.name)
     ports = ["--publish", f"127.0.0.1:{host.ssh_port}:22"]
     if host.http_port:
         ports += ["--publish", f"127.0.0.1:{host.http_port}:80"]
@@ -233,12 +233,12 @@ def _create(fleet: str, host: Host) -> None:
 
 
 def _start(fleet: str, host: str) -> None:
-    output_of(["docker", "start", _container(fleet, host)])
+    output_of(["docker", "start", container_name(fleet, host)])
 
 
 def _wait(fleet: str, host: Host) -> None:
     """Until systemd has finished booting and ssh lets us in."""
-    container = _container(fleet, host.name)
+    container = container_name(fleet, host.name)
     deadline = time.monotonic() + BOOT_DEADLINE
     state = ""
     while state not in ("running", "degraded"):
