@@ -40,7 +40,7 @@ def run(down: bool) -> int:
 
     put_app(FIRST)
     with step(f"set up the fleet and deploy hello {FIRST}: ansible-playbook playbooks/site.yml"):
-        run_logged(playbook("site.yml"), "demo-site", env=environment.variables())
+        run_logged(playbook("site.yml"), "demo-site", env=environment.tool_environment())
     say(f"    {url} says: {ask(url)}")
 
     put_app(SECOND)
@@ -49,7 +49,7 @@ def run(down: bool) -> int:
         done = subprocess.run(
             [*playbook("deploy.yml"), "-e", f"rollout_report={REPORT}"],
             cwd=ROOT,
-            env={**os.environ, **environment.variables()},
+            env={**os.environ, **environment.tool_environment()},
             check=False,
         )
     if done.returncode:
@@ -68,7 +68,7 @@ def put_app(version: str) -> None:
 
 def playbook(name: str) -> list[str | Path]:
     return [
-        environment.program("ansible-playbook"),
+        environment.tool("ansible-playbook"),
         *("-i", inventory.path(FLEET)),
         *("-e", f"lab_hello={APP}"),
         ROOT / "playbooks" / name,

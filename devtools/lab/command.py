@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 
+from devtools import environment
 from devtools.engine import ensure_engine
 from devtools.lab import fleet, inventory
 from devtools.lab.image import SUITES
@@ -31,6 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     ensure_engine()
     match arguments.action:
         case "up":
+            environment.setup()
             hosts = [name.strip() for name in arguments.hosts.split(",") if name.strip()]
             fleet.up(arguments.name, hosts, arguments.suite)
             say(f"inventory: {shown(inventory.path(arguments.name))}")

@@ -10,8 +10,10 @@ import typing as t
 from collections.abc import Sequence
 from pathlib import Path
 
+from devtools import environment
 from devtools.lab import keys
 from devtools.paths import LAB, ROOT
+from devtools.terminal import output_of
 
 if t.TYPE_CHECKING:
     from devtools.lab.fleet import Host
@@ -38,11 +40,11 @@ def write(fleet: str, hosts: Sequence[Host]) -> Path:
     if not group_vars.is_symlink():
         group_vars.symlink_to(ROOT / "inventories" / "lab" / "group_vars", target_is_directory=True)
     # JSON is YAML, and the standard library writes it.
-    target.write_text(json.dumps(content(hosts), indent=2) + "\n")
+    target.write_text(json.dumps(content(hosts, _npm_registry()), indent=2) + "\n")
     return target
 
 
-def content(hosts: Sequence[Host]) -> dict[str, t.Any]:
+def content(hosts: Sequence[Host], npm_registry: str) -> dict[str, t.Any]:
     """The inventory as data."""
     inventory: dict[str, t.Any] = {
         "hosts": {host.name: _variables(host) for host in hosts},
@@ -51,6 +53,7 @@ def content(hosts: Sequence[Host]) -> dict[str, t.Any]:
             "ansible_user": keys.ADMIN,
             "ansible_ssh_common_args": keys.ssh_arguments(),
             "ansible_python_interpreter": "/usr/bin/python3",
+            "apphost_npm_registry": npm_registry,
         },
         "children": {group: {"hosts": {}} for group in GROUPS.values()},
     }
@@ -58,6 +61,11 @@ def content(hosts: Sequence[Host]) -> dict[str, t.Any]:
         if group := _group(host.name):
             inventory["children"][group]["hosts"][host.name] = {}
     return {"all": inventory}
+
+
+def _npm_registry() -> str:
+    """Where npm packages come from: whatever the controller's npm client is set to."""
+    return output_of([environment.tool("npm"), "config", "get", "registry"])
 
 
 def _variables(host: Host) -> dict[str, t.Any]:
