@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 
@@ -52,7 +53,5 @@ def replace_symlink(target: str, link: str) -> None:
 
 def remove_if_there(path: str) -> None:
     """Delete a file or a link; nothing to delete is fine."""
-    try:
+    with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-    except FileNotFoundError:
-        pass

@@ -72,7 +72,7 @@ def release_id(manifest: t.Mapping[str, t.Any]) -> str:
 
 
 def sanitise_version(version: str) -> str:
-    """A version as it may stand in a folder's name: other characters become ``-``; never empty, never hidden, never an option."""
+    """A version that can begin a folder's name: other characters become ``-``. Never empty, hidden or an option."""
     clean = re.sub(r"[^A-Za-z0-9._+~-]+", "-", version.strip()).lstrip(".-").rstrip("-")[:VERSION_LENGTH]
     if not clean:
         raise ApphostError(f"version {version!r} holds none of the characters A-Z a-z 0-9 . _ + ~ -")

@@ -13,7 +13,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import App
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.files import write_atomic
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.identity import SCHEMA, release_id
 
-Environment = t.Dict[str, str]
+Environment = dict[str, str]
 
 
 class Artifact(t.TypedDict):
@@ -45,10 +45,10 @@ class Process(t.TypedDict):
 
     command: str
     instances: int
-    port: t.Optional[int]
+    port: int | None
     stop_signal: str
     stop_timeout: int
-    memory_max: t.Optional[str]
+    memory_max: str | None
     file_limit: int
     umask: str
 
@@ -58,7 +58,7 @@ class Instance(t.TypedDict):
 
     process: str
     id: str
-    port: t.Optional[int]
+    port: int | None
     unit: str
 
 
@@ -83,18 +83,18 @@ class Manifest(t.TypedDict):
     app: str
     version: str
     artifact: Artifact
-    lockfile: t.Optional[Lockfile]
+    lockfile: Lockfile | None
     runtime: Runtime
-    dependencies: t.Dict[str, t.Any]
-    processes: t.Dict[str, Process]
-    instances: t.List[Instance]
-    health: t.Optional[Health]
+    dependencies: dict[str, t.Any]
+    processes: dict[str, Process]
+    instances: list[Instance]
+    health: Health | None
     env: Environment
     env_digest: str
     supervisor: str
     user: str
     group: str
-    release_command: t.Optional[str]
+    release_command: str | None
     keep_releases: int
 
 

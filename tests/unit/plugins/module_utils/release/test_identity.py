@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
-from ansible_collections.evenkeel.apphost.plugins.module_utils.release import identity, manifest as m
+from ansible_collections.evenkeel.apphost.plugins.module_utils.release import identity
+from ansible_collections.evenkeel.apphost.plugins.module_utils.release import manifest as m
 
 MANIFEST: dict[str, Any] = {
     "schema": 1,

@@ -31,10 +31,8 @@ class FakeTime:
 
 def test_the_second_is_told_who_holds_it(tmp_path: Path) -> None:
     path = str(tmp_path / "lock")
-    with hold_lock(path, "activate 1-0123456789"):
-        with pytest.raises(ApphostError) as caught:
-            with hold_lock(path, "stage"):
-                pytest.fail("two holders")
+    with hold_lock(path, "activate 1-0123456789"), pytest.raises(ApphostError) as caught, hold_lock(path, "stage"):
+        pytest.fail("two holders")
     assert caught.value.where == path
     assert caught.value.what.startswith(
         f"another run is at work: activate 1-0123456789, process {os.getpid()}, since 20"
@@ -43,9 +41,8 @@ def test_the_second_is_told_who_holds_it(tmp_path: Path) -> None:
 
 def test_it_is_free_after_the_block_even_when_that_fails(tmp_path: Path) -> None:
     path = str(tmp_path / "lock")
-    with pytest.raises(RuntimeError):
-        with hold_lock(path, "first"):
-            raise RuntimeError("the work went wrong")
+    with pytest.raises(RuntimeError), hold_lock(path, "first"):
+        raise RuntimeError("the work went wrong")
     with hold_lock(path, "second"):
         assert '"purpose": "second"' in Path(path).read_text()
     assert Path(path).read_text() == ""
@@ -53,10 +50,9 @@ def test_it_is_free_after_the_block_even_when_that_fails(tmp_path: Path) -> None
 
 def test_waiting_ends_at_the_deadline(tmp_path: Path) -> None:
     path, time = str(tmp_path / "lock"), FakeTime()
-    with hold_lock(path, "first"):
-        with pytest.raises(ApphostError, match="another run is at work"):
-            with hold_lock(path, "second", wait=5.0, clock=time.clock, sleep=time.sleep):
-                pytest.fail("two holders")
+    with hold_lock(path, "first"), pytest.raises(ApphostError, match="another run is at work"):
+        with hold_lock(path, "second", wait=5.0, clock=time.clock, sleep=time.sleep):
+            pytest.fail("two holders")
     assert 105.0 <= time.now < 105.2
 
 
@@ -74,9 +70,8 @@ def test_a_killed_holder_leaves_it_free_and_its_children_do_not_hold_it(tmp_path
     assert holder.stdout is not None
     child = int(holder.stdout.readline())
     try:
-        with pytest.raises(ApphostError, match="it has not said what it does"):
-            with hold_lock(path, "ours"):
-                pytest.fail("two holders")
+        with pytest.raises(ApphostError, match="it has not said what it does"), hold_lock(path, "ours"):
+            pytest.fail("two holders")
         holder.kill()
         holder.wait()
         with hold_lock(path, "ours"):
