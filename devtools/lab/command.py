@@ -14,12 +14,14 @@ from devtools.lab.image import SUITES
 from devtools.paths import shown
 from devtools.terminal import say
 
+DEFAULT_HOSTS = "lb1,app1,app2,app3"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="up|down|restart|status")
     up = actions.add_parser("up", help="start a fleet and write its inventory")
-    up.add_argument("--hosts", default=",".join(fleet.DEFAULT_HOSTS), help="app… are app hosts, lb… balancers (%(default)s)")
-    up.add_argument("--suite", choices=SUITES, default=SUITES[0], help="Debian release (%(default)s)")
+    up.add_argument("--hosts", default=DEFAULT_HOSTS, help="app… are app hosts, lb… balancers; app1:trixie names a suite (%(default)s)")
+    up.add_argument("--suite", choices=SUITES, default=SUITES[0], help="Debian release of hosts that name none (%(default)s)")
     down = actions.add_parser("down", help="remove a fleet")
     restart = actions.add_parser("restart", help="reboot hosts of a fleet and wait for them")
     restart.add_argument("hosts", nargs="+", metavar="HOST")
@@ -33,8 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     match arguments.action:
         case "up":
             environment.setup()
-            hosts = [name.strip() for name in arguments.hosts.split(",") if name.strip()]
-            fleet.up(arguments.name, hosts, arguments.suite)
+            fleet.up(arguments.name, fleet.parse_hosts(arguments.hosts, arguments.suite))
             say(f"inventory: {shown(inventory.path(arguments.name))}")
         case "down":
             fleet.down(arguments.name)

@@ -17,7 +17,7 @@ import socket
 import subprocess
 import time
 import typing as t
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -26,7 +26,6 @@ from devtools.lab.image import ensure_image
 from devtools.paths import LAB, ROOT
 from devtools.terminal import DevError, attempt, output_of, say, step
 
-DEFAULT_HOSTS = ("lb1", "app1", "app2", "app3")
 NAME = re.compile(r"[a-z][a-z0-9-]*")
 SLOTS = range(100)
 HOSTS_PER_SLOT = 50
@@ -65,24 +64,37 @@ class Host:
         return f"http://127.0.0.1:{self.http_port}" if self.http_port else None
 
 
-def up(fleet: str, hosts: Sequence[str] = DEFAULT_HOSTS, suite: str = "bookworm") -> list[Host]:
-    """Bring up a fleet; hosts that exist are kept, those that are stopped are started."""
+def parse_hosts(text: str, suite: str) -> dict[str, str]:
+    """The suite of each host in ``lb1,app1,app2:trixie``; ``suite`` is that of hosts which name none."""
+    hosts: dict[str, str] = {}
+    for word in text.replace(",", " ").split():
+        name, _, own = word.partition(":")
+        if name in hosts:
+            raise DevError(f"host {name} is named twice")
+        hosts[name] = own or suite
+    if not hosts:
+        raise DevError("a fleet needs at least one host")
+    return hosts
+
+
+def up(fleet: str, hosts: Mapping[str, str]) -> list[Host]:
+    """Bring up a fleet, given the suite of each host; hosts that exist are kept, those that are stopped are started."""
     for name in (fleet, *hosts):
         if not NAME.fullmatch(name):
             raise DevError(f"{name!r} is no name for a fleet or host: lower-case letters, digits and hyphens, a letter first")
     if len(hosts) > HOSTS_PER_SLOT:
         raise DevError(f"{len(hosts)} hosts are too many for one fleet, {HOSTS_PER_SLOT} are possible")
     keys.ensure_keys()
-    image = ensure_image(suite)
-    with step(f"start fleet {fleet}: {', '.join(hosts)} ({suite})"):
+    images = {suite: ensure_image(suite) for suite in sorted(set(hosts.values()))}
+    with step(f"start fleet {fleet}: {', '.join(f'{name} ({suite})' for name, suite in hosts.items())}"):
         present = {host.name: host for host in members(fleet)}
-        for host in present.values():
-            if host.name in hosts and host.suite != suite:
-                raise DevError(f"{host.name} of fleet {fleet} runs {host.suite} already; `./dev lab down --name {fleet}` first")
+        for name in hosts.keys() & present.keys():
+            if present[name].suite != hosts[name]:
+                raise DevError(f"{name} of fleet {fleet} runs {present[name].suite}; first: ./dev lab down --name {fleet}")
         slot = _ensure_network(fleet)
         numbers = _free_numbers(present.values(), slot)
         missing = [name for name in hosts if name not in present]
-        new = [_plan(name, next(numbers), slot, image) for name in missing]
+        new = [_plan(name, next(numbers), slot, images[hosts[name]]) for name in missing]
         _each(new, lambda host: _create(fleet, host))
         _each([present[name] for name in hosts if name in present], lambda host: _start(fleet, host.name))
         result = members(fleet)

@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import typing as t
 from collections.abc import Sequence
 from pathlib import Path
 
 from devtools import environment
+from devtools.environment import tool_environment
 from devtools.lab import keys
 from devtools.paths import LAB, ROOT
+from devtools.terminal import attempt
 from devtools.terminal import output_of
 
 if t.TYPE_CHECKING:
