@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from collections.abc import Sequence
 
 from devtools.terminal import attempt, run_logged, step
-
-_refreshed = False
 
 
 def can_install() -> bool:
@@ -38,8 +37,7 @@ def install(packages: Sequence[str], why: str) -> None:
         )
 
 
+@functools.cache
 def _refresh() -> None:
-    global _refreshed
-    if not _refreshed:
-        run_logged(["apt-get", "update"], "apt-update")
-        _refreshed = True
+    """Update the package lists, once a run."""
+    run_logged(["apt-get", "update"], "apt-update")

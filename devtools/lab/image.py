@@ -17,7 +17,7 @@ from devtools.terminal import DevError, attempt, run_logged, step
 
 SUITES = ("bookworm", "trixie")
 SOURCES = Path(__file__).parent
-RECIPE = ("Dockerfile", "add-authorities.py")
+RECIPE = ("Dockerfile", "add_authorities.py")
 
 
 def ensure_image(suite: str) -> str:
@@ -35,7 +35,12 @@ def ensure_image(suite: str) -> str:
 
 def controller_authorities() -> bytes:
     """The certificate authorities that this machine trusts, PEM; empty when it keeps them elsewhere."""
-    for name in (os.environ.get("SSL_CERT_FILE"), ssl.get_default_verify_paths().cafile, "/etc/ssl/certs/ca-certificates.crt"):
+    candidates = (
+        os.environ.get("SSL_CERT_FILE"),
+        ssl.get_default_verify_paths().cafile,
+        "/etc/ssl/certs/ca-certificates.crt",
+    )
+    for name in candidates:
         if name and Path(name).is_file():
             return Path(name).read_bytes()
     return b""
@@ -55,7 +60,8 @@ def _build(base: str, tag: str, authorities: bytes) -> None:
         for name in RECIPE:
             shutil.copy(SOURCES / name, context)
         (Path(context) / "authorities.pem").write_bytes(authorities)
-        run_logged(["docker", "build", "--build-arg", f"BASE={base}", "--tag", tag, context], f"image-{tag.partition(':')[2]}")
+        command = ["docker", "build", "--build-arg", f"BASE={base}", "--tag", tag, context]
+        run_logged(command, f"image-{tag.partition(':')[2]}")
 
 
 def _ensure_base(suite: str) -> str:
@@ -69,7 +75,8 @@ def _ensure_base(suite: str) -> str:
         return official
     if not shutil.which("mmdebstrap"):
         if not debian.can_install():
-            raise DevError(f"cannot pull {official} ({pull.stderr.strip()}), and making it needs the program mmdebstrap")
+            why = pull.stderr.strip()
+            raise DevError(f"cannot pull {official} ({why}), and to make it the program mmdebstrap is missing")
         debian.install(["mmdebstrap", "debian-archive-keyring"], why="makes Debian images where none can be pulled")
     with step(f"make a Debian {suite} base image (no registry can be reached)"):
         _bootstrap(suite, made)

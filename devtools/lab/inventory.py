@@ -1,22 +1,19 @@
 # Copyright (c) Evenkeel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Ansible inventory of a fleet, ``.dev/lab/<fleet>/hosts.yml``, beside the group variables of ``inventories/lab``."""
+"""The Ansible inventory of a fleet: ``.dev/lab/<fleet>/hosts.yml``, beside the variables of ``inventories/lab``."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import typing as t
 from collections.abc import Sequence
 from pathlib import Path
 
 from devtools import environment
-from devtools.environment import tool_environment
 from devtools.lab import keys
 from devtools.paths import LAB, ROOT
-from devtools.terminal import attempt
 from devtools.terminal import output_of
 
 if t.TYPE_CHECKING:
@@ -69,7 +66,10 @@ def content(hosts: Sequence[Host], npm_registry: str) -> dict[str, t.Any]:
 
 def _npm_registry() -> str:
     """Where npm packages come from: whatever the controller's npm client is set to."""
-    return output_of([environment.tool("npm"), "config", "get", "registry"])
+    return output_of(
+        [environment.tool("npm"), "config", "get", "registry"],
+        env={**os.environ, **environment.tool_environment()},
+    )
 
 
 def _variables(host: Host) -> dict[str, t.Any]:
