@@ -56,7 +56,10 @@ seealso:
 EXAMPLES = r"""
 - name: Show the ports of every app
   ansible.builtin.debug:
-    msg: "{{ apphost_apps | evenkeel.apphost.resolve_apps | map(attribute='instances') | flatten | map(attribute='port') }}"
+    msg: "{{ item.instances | map(attribute='port') }}"
+  loop: "{{ apphost_apps | evenkeel.apphost.resolve_apps }}"
+  loop_control:
+    label: "{{ item.name }}"
 
 - name: Check the apps and their secrets before anything else
   ansible.builtin.set_fact:
@@ -89,6 +92,7 @@ def plain(value: t.Any) -> t.Any:
 
 
 def resolve_apps(apps: t.Any, secrets: t.Any = None, base_dir: str | None = None) -> list[dict[str, t.Any]]:
+    """The filter itself; see its documentation above."""
     try:
         return resolve.resolve_apps(plain(apps), plain(secrets), base_dir, TEMPLATES_GIVE_STRINGS)
     except ApphostError as error:

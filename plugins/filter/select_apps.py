@@ -51,6 +51,7 @@ _value:
 
 
 def select_apps(apps: list[dict[str, t.Any]], names: str | list[str] | None = None) -> list[dict[str, t.Any]]:
+    """The filter itself; see its documentation above."""
     try:
         return resolve.select_apps(apps, names)
     except ApphostError as error:

@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 
-# Control characters and lone surrogates: nothing that goes into a unit, a path or a header may hold them.
-ONE_LINE = r"[^\x00-\x1f\x7f\ud800-\udfff]+"
+# Control characters and lone surrogates, for a class of a pattern: no unit, path or header may hold them.
+UNPRINTABLE = r"\x00-\x1f\x7f\ud800-\udfff"
 
 # How alike an unknown key must be to a known one before we suggest it (difflib's own default).
 SIMILAR = 0.6
@@ -114,7 +114,8 @@ def did_you_mean(name: str, known: t.Iterable[str]) -> str:
 
 def not_a(expected: str, value: t.Any) -> str:
     """The complaint about a value of the wrong type."""
-    return f"{show(value)} is {a_type(value)}, not {expected}" if isinstance(value, str) else f"is {a_type(value)}, not {expected}"
+    subject = f"{show(value)} " if isinstance(value, str) else ""
+    return f"{subject}is {a_type(value)}, not {expected}"
 
 
 class Kind:
@@ -133,7 +134,7 @@ class Kind:
 class Text(Kind):
     """A string. ``expected`` finishes "x is not …"; ``complaint`` says what is wrong with a text, or gives None."""
 
-    pattern: str = ONE_LINE
+    pattern: str = f"[^{UNPRINTABLE}]+"
     expected: str = "one line of text"
     max_length: int = 4096
     complaint: t.Callable[[str], str | None] | None = None
@@ -224,7 +225,7 @@ class Integer(Number):
     name = "integer"
 
     def _fits(self, value: t.Any) -> bool:
-        return isinstance(value, int) or isinstance(value, float) and value.is_integer()
+        return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import re
 import shlex
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.schema import (
+    UNPRINTABLE,
     Choice,
     Derived,
     Field,
@@ -50,14 +51,22 @@ NAME = Text(
     "a name of lower-case letters, digits and dashes that begins with a letter",
     max_length=20,  # so that `apphost-<name>` is a user name (32 characters) with room to spare
 )
-PROCESS_NAME = Text(r"[a-z][a-z0-9_]*", "a name of lower-case letters, digits and underscores that begins with a letter", 16)
+PROCESS_NAME = Text(
+    r"[a-z][a-z0-9_]*",
+    "a name of lower-case letters, digits and underscores that begins with a letter",
+    max_length=16,
+)
 SYSTEM_NAME = Text(r"[a-z_][a-z0-9_-]*", "a user or group name that useradd takes", 32, system_name)
 COMMAND = Text(
-    r"[^;|&<>\x00-\x1f\x7f\ud800-\udfff]+",
+    rf"[^;|&<>{UNPRINTABLE}]+",
     "a simple command: no ; | & < > and no newline (put a pipeline into a script of the app)",
     complaint=simple_command,
 )
-VARIABLE_NAME = Text(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable (letters, digits, underscores)", 255)
+VARIABLE_NAME = Text(
+    r"[A-Za-z_][A-Za-z0-9_]*",
+    "the name of an environment variable (letters, digits, underscores)",
+    max_length=255,
+)
 SIGNAL = Choice(("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH"))
 PORT = Integer(1, HIGHEST_PORT)
 DOMAIN = Text(
@@ -77,7 +86,7 @@ SOURCE = OneOf(
             {
                 "path": Field(
                     Text(),
-                    "A folder on the controller. A relative path starts at the filter's `base_dir`.",
+                    "A folder on the controller. A relative path starts at the folder of the inventory.",
                     required=True,
                 ),
             }
@@ -85,12 +94,12 @@ SOURCE = OneOf(
         "git": Record(
             {
                 "repo": Field(
-                    Text(r"[^-\x00-\x20\x7f][^\x00-\x1f\x7f\ud800-\udfff]*", "the address or path of a git repository"),
-                    "A git repository: a URL, or a path on the controller (one that begins with a dot starts at `base_dir`).",
+                    Text(rf"[^- {UNPRINTABLE}][^{UNPRINTABLE}]*", "the address or path of a git repository"),
+                    "A git repository: a URL, or a path on the controller. A path that begins with a dot is relative.",
                     required=True,
                 ),
                 "ref": Field(
-                    Text(r"[A-Za-z0-9_][^\x00-\x20\x7f~^:?*\[\\\ud800-\udfff]*", "a branch, tag or commit"),
+                    Text(rf"\w[^ ~^:?*\[\\{UNPRINTABLE}]*", "a branch, tag or commit"),
                     "The branch, tag or commit to release.",
                     required=True,
                 ),
@@ -131,18 +140,23 @@ PROCESS = Record(
     {
         "command": Field(
             COMMAND,
-            "What to run, from the app's own folder. A simple command: variables such as `$PORT` expand, pipes and redirections "
-            "are refused.",
+            "What to run, from the app's own folder. A simple command: variables such as `$PORT` expand, pipes and "
+            "redirections are refused.",
             required=True,
         ),
         "instances": Field(Integer(1, 256), "How many copies run on each host.", default=1),
         "port": Field(
             PORT,
-            "The port of the first instance, given to it as `PORT`; the next instance gets the next port. Leave it out for a "
-            "process that serves nothing.",
+            "The port of the first instance, given to it as `PORT`; the next instance gets the next port. Leave it out "
+            "for a process that serves nothing.",
         ),
         "stop_signal": Field(SIGNAL, "The signal that asks the process to stop gracefully.", default="SIGTERM"),
-        "stop_timeout": Field(Integer(1, 3600), "How long it may take to stop before it is killed.", default=30, unit="seconds"),
+        "stop_timeout": Field(
+            Integer(1, 3600),
+            "How long it may take to stop before it is killed.",
+            default=30,
+            unit="seconds",
+        ),
         "memory_max": Field(
             Text(r"[1-9][0-9]*[KMGT]?", "a size such as 512M or 2G"),
             "The most memory an instance may use; beyond it the instance is killed and restarted.",
@@ -197,7 +211,7 @@ PROXY = Record(
     {
         "port": Field(
             PORT,
-            "The port on which the on-host proxy serves this app, and where a balancer sends its requests. Apps may share it.",
+            "The port of the on-host proxy for this app, where a balancer sends its requests. Apps may share it.",
             default=80,
         ),
         "process": Field(PROCESS_NAME, "The process that gets the requests.", default_words="`health.process`"),
@@ -208,8 +222,8 @@ PORT_ACCESS = Record(
     {
         "provider": Field(
             Choice(("none", "ambient", "redirect")),
-            f"How the app serves on a port below {PRIVILEGED_BELOW} without root. `ambient`: its processes may bind such ports "
-            "themselves. `redirect`: the firewall sends `port` to the instances of `proxy.process`.",
+            f"How the app serves on a port below {PRIVILEGED_BELOW} without root. `ambient`: its processes may bind "
+            "such ports. `redirect`: the firewall sends `port` to the instances of `proxy.process`.",
             default="none",
         ),
         "port": Field(PORT, "The port that `redirect` takes.", default=80),
@@ -219,14 +233,14 @@ PORT_ACCESS = Record(
 LOG_FILE = Record(
     {
         "path": Field(
-            Text(r"own/(?!\.)[^/\x00-\x1f\x7f\ud800-\udfff]+(/(?!\.)[^/\x00-\x1f\x7f\ud800-\udfff]+)*", "a path below own/, such as own/app.log"),
+            Text(rf"own(/(?!\.)[^/{UNPRINTABLE}]+)+", "a path below own/, such as own/app.log"),
             "The file, below the app's log folder. Apps write into its folder `own` only.",
             required=True,
         ),
         "rotate": Field(
             Choice(("copytruncate", "signal")),
-            "`copytruncate` copies and empties the file, and may lose the lines of that moment; `signal` moves it and tells the "
-            "process to open a new one.",
+            "`copytruncate` copies and empties the file, and may lose the lines of that moment; `signal` moves it and "
+            "tells the process to open a new one.",
             default="copytruncate",
         ),
         "signal": Field(SIGNAL, "The signal that makes the process open its log again.", default="SIGUSR2"),
@@ -291,14 +305,18 @@ APP = Record(
         ),
         "release_command": Field(
             COMMAND,
-            "A simple command that runs once a rollout, on one host, before the first instance stops: a database migration.",
+            "A simple command that runs once a rollout, on one host, before any instance stops: a database migration.",
         ),
         "domains": Field(
             ListOf(DOMAIN),
-            "Host names whose requests go to this app. An app without any gets all the others; one app a port can be that.",
+            "Host names whose requests go to this app. An app without any gets all others; one app a port can be that.",
             default=[],
         ),
-        "proxy": Field(PROXY, "How requests reach the app on its host.", default_words="its defaults, if a process has a port"),
+        "proxy": Field(
+            PROXY,
+            "How requests reach the app on its host.",
+            default_words="its defaults, if a process has a port",
+        ),
         "port_access": Field(PORT_ACCESS, f"Ports below {PRIVILEGED_BELOW} without root.", default={}),
         "logs": Field(LOGS, "Where logs go, and how long they are kept.", default={}),
         "keep_releases": Field(
@@ -308,8 +326,14 @@ APP = Record(
             unit="releases",
         ),
         "supervisor": Field(Choice(("systemd",)), "What keeps the instances running.", default="systemd"),
-        "units": Field(Derived("mapping"), "The names of the systemd `target` and of the `templates` of each process."),
-        "paths": Field(Derived("mapping"), "Its folders on a host: `root`, `releases`, `current`, `state`, `data`, `logs`."),
+        "units": Field(
+            Derived("mapping"),
+            "The names of the systemd `target` and of the `templates` of each process.",
+        ),
+        "paths": Field(
+            Derived("mapping"),
+            "Its folders on a host: `root`, `releases`, `current`, `state`, `data`, `logs`.",
+        ),
     }
 )
 

@@ -20,15 +20,13 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.schema import Rea
 APPS_VARIABLE = "apphost_apps"
 SECRETS_VARIABLE = "apphost_secrets"
 
-App = t.Dict[str, t.Any]
-
 
 def resolve_apps(
     apps: t.Any,
     secrets: t.Any = None,
     base_dir: str | None = None,
     digits_are_numbers: bool = False,
-) -> list[App]:
+) -> list[dict[str, t.Any]]:
     """Check and fill in the apps, in the order given. Resolving what came out gives the same again.
 
     ``secrets`` (app -> name -> value) are checked against the apps; no value is ever part of the result or of
@@ -40,7 +38,9 @@ def resolve_apps(
     apps = [] if apps is None else apps
     shape = Reading(digits_are_numbers)
     resolved = declaration.APPS.read(apps, APPS_VARIABLE, shape) or []
-    entries = [rules.Entry(f"{APPS_VARIABLE}[{index}]", app, shape) for index, app in enumerate(resolved) if app is not None]
+    entries = [
+        rules.Entry(f"{APPS_VARIABLE}[{index}]", app, shape) for index, app in enumerate(resolved) if app is not None
+    ]
 
     found = Reading()
     for entry in entries:
@@ -56,23 +56,22 @@ def resolve_apps(
             _anchor(entry, base_dir, shape)
         declaration.APP.check_derived(given, entry.app, entry.path, shape)
     shape.finish()
-    return t.cast("list[App]", resolved)
+    return [entry.app for entry in entries]
 
 
-def select_apps(resolved: list[App], names: str | t.Iterable[str] | None = None) -> list[App]:
-    """The resolved apps with these names (a list, or a string with commas), in their own order; all when there are none."""
+def select_apps(resolved: list[dict[str, t.Any]], names: str | t.Iterable[str] | None = None) -> list[dict[str, t.Any]]:
+    """The resolved apps with these names (a list, or a string with commas), in their own order; no names are all."""
     wanted = names.split(",") if isinstance(names, str) else list(names or [])
     wanted = [str(name).strip() for name in wanted if str(name).strip()]
     defined = [app["name"] for app in resolved]
     unknown = [name for name in dict.fromkeys(wanted) if name not in defined]
     if unknown:
-        raise ApphostError(
-            "\n".join(f"app {name} is not defined in {APPS_VARIABLE} (defined: {', '.join(defined) or 'none'})" for name in unknown)
-        )
+        known = f"(defined: {', '.join(defined) or 'none'})"
+        raise ApphostError("\n".join(f"app {name} is not defined in {APPS_VARIABLE} {known}" for name in unknown))
     return [app for app in resolved if not wanted or app["name"] in wanted]
 
 
-def _derive(app: App) -> None:
+def _derive(app: dict[str, t.Any]) -> None:
     """Add what follows from the rest: the runtime's folder, instances, units and paths."""
     layout = AppLayout(app["name"])
     app["runtime"]["root"] = runtime_root(app["runtime"]["name"], app["runtime"]["version"])
@@ -106,4 +105,4 @@ def _anchor(entry: rules.Entry, base_dir: str, found: Reading) -> None:
         source[key] = absolute
     else:
         # Ansible's `inventory_dir` is no folder when the inventory is a list of hosts on the command line.
-        found.add(f"{entry.path}.source.{key}", f"{source[key]} is relative, and there is no folder to start at; write an absolute path")
+        found.add(f"{entry.path}.source.{key}", f"{source[key]} is relative, but to no folder; write an absolute path")

@@ -12,7 +12,6 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.app_model import declaration
-from ansible_collections.evenkeel.apphost.plugins.module_utils.app_model.declaration import HIGHEST_PORT, PRIVILEGED_BELOW
 from ansible_collections.evenkeel.apphost.plugins.module_utils.schema import Reading, Record, did_you_mean
 
 
@@ -78,7 +77,7 @@ def _complete_route(entry: Entry, key: str, record: Record, default: str | None,
         app[key] = record.read({}, path, found)
     chosen: str | None = app[key]["process"] or default
     if chosen is None:
-        found.add(f"{path}.process", f"is required: several processes have a port ({', '.join(serving)}), none of them is web")
+        found.add(f"{path}.process", f"is required: {', '.join(serving)} have a port, and none of them is web")
     elif chosen not in app["processes"]:
         found.add(f"{path}.process", f"there is no process {chosen}; {did_you_mean(chosen, serving)}")
     elif chosen not in serving:
@@ -93,12 +92,13 @@ def _check_ports(entry: Entry, found: Reading) -> None:
     for name in entry.serving:
         process, path = entry.app["processes"][name], f"{entry.path}.processes.{name}"
         last = ports(process)[-1]
-        if last > HIGHEST_PORT:
-            found.add(f"{path}.instances", f"{process['instances']} instances from port {process['port']} on end at {last}, above {HIGHEST_PORT}")
-        if process["port"] < PRIVILEGED_BELOW and access in ("none", "redirect"):
+        if last > declaration.HIGHEST_PORT:
+            found.add(f"{path}.instances", f"the last one would get port {last}, above {declaration.HIGHEST_PORT}")
+        if process["port"] < declaration.PRIVILEGED_BELOW and access in ("none", "redirect"):
             found.add(
                 f"{path}.port",
-                f"{process['port']} is below {PRIVILEGED_BELOW}; set port_access.provider to ambient, or take a higher port",
+                f"{process['port']} is for root only; take {declaration.PRIVILEGED_BELOW} or more, "
+                "or set port_access.provider to ambient",
             )
     if access == "redirect" and not entry.serving:
         found.add(f"{entry.path}.port_access.provider", "no process has a port to redirect to")
@@ -184,7 +184,9 @@ def _claim_domains(entry: Entry, routes: dict[tuple[int, str], str], found: Read
     if not app["domains"]:
         first = routes.setdefault((port, ""), f"{path}.domains")
         if first != f"{path}.domains":
-            found.add(f"{path}.domains", f"is empty, as {first} is: one app a proxy port ({port}) can get all other requests")
+            found.add(
+                f"{path}.domains", f"is empty, and so is {first}; only one app on proxy port {port} can do without"
+            )
 
 
 def check_secrets(secrets: t.Any, path: str, entries: list[Entry], found: Reading) -> None:
