@@ -20,7 +20,7 @@ class Clock:
     sleep: t.Callable[[float], None] = time.sleep
 
 
-class WaitTimeout(Exception, t.Generic[Seen]):
+class WaitTimeoutError(Exception, t.Generic[Seen]):
     """The time is over; ``last`` is what was seen last."""
 
     def __init__(self, last: Seen, seconds: float) -> None:
@@ -36,7 +36,7 @@ def wait_until(
     step: float,
     clock: Clock,
 ) -> Seen:
-    """Look every ``step`` seconds until ``content`` with what is seen; returns it, or raises :class:`WaitTimeout`.
+    """Look every ``step`` seconds until ``content`` with what is seen; returns it, or raises :class:`WaitTimeoutError`.
 
     Looks at least once and once more when the time is over, so a slow last look is never wasted.
     Anything that makes waiting pointless is for ``look`` or ``content`` to raise.
@@ -48,5 +48,5 @@ def wait_until(
         if content(seen):
             return seen
         if over:
-            raise WaitTimeout(seen, timeout)
+            raise WaitTimeoutError(seen, timeout)
         clock.sleep(min(step, max(deadline - clock.now(), 0.0)))

@@ -17,8 +17,9 @@ class UnitState:
     defined: bool
     """A definition of the unit is installed on the host."""
     active: str
-    """``active``, ``activating``, ``deactivating``, ``inactive``, ``failed`` …: systemd's words, other supervisors map onto them."""
+    """``active``, ``activating``, ``deactivating``, ``inactive``, ``failed`` …: systemd's words, for every one."""
     sub: str
+    """Finer: ``running``, ``dead``, or beginning with ``auto-restart`` while it waits to be started again …"""
     pid: int
     """Main process; 0 when there is none."""
     restarts: int
@@ -34,6 +35,7 @@ class UnitState:
 
     @property
     def running(self) -> bool:
+        """It is up, with a process of its own."""
         return self.active == "active" and self.pid > 0
 
 

@@ -28,7 +28,7 @@ def release_of(pid: int, layout: AppLayout, proc: str = "/proc") -> str | None:
             f"process {pid}",
             "Run as root (become: true); in a container give it CAP_SYS_PTRACE.",
         ) from None
-    folder = folder[: -len(DELETED)] if folder.endswith(DELETED) else folder
+    folder = folder.removesuffix(DELETED)
     releases = os.path.realpath(layout.releases) + "/"
     release, _slash, below = folder[len(releases) :].partition("/")
     return release if folder.startswith(releases) and (below + "/").startswith("app/") else None

@@ -48,6 +48,7 @@ class Systemd:
         self._base = base
 
     def states(self, units: t.Sequence[str]) -> Snapshot:
+        """The state of every named unit, in that order."""
         if not units:
             return {}
         known = self._show(units)
@@ -57,6 +58,7 @@ class Systemd:
         return {unit: known[unit] for unit in units}
 
     def instances(self, app: str) -> Snapshot:
+        """Every instance of the app that is loaded or enabled."""
         # systemctl's pattern also matches an app whose name begins with this one's and a dash, and it sees
         # only what systemd has loaded; what is enabled but not loaded is a link below the target.
         ours = re.compile(rf"{UNIT_PREFIX}-{re.escape(app)}-[a-z][a-z0-9_]*@[^@]+\.service")
@@ -66,27 +68,32 @@ class Systemd:
         return {unit: state for unit, state in sorted(known.items()) if ours.fullmatch(unit)}
 
     def restart(self, units: t.Sequence[str]) -> None:
+        """Stop, each as its unit says, and start; with ``Type=exec`` it returns when every program was executed."""
         self._forgive(units)
         self._systemctl("restart", units)
 
     def start(self, units: t.Sequence[str]) -> None:
+        """Start what does not run."""
         self._forgive(units)
         self._systemctl("start", units)
 
     def stop(self, units: t.Sequence[str]) -> None:
+        """Stop, each as its unit says."""
         self._systemctl("stop", units)
 
     def enable(self, units: t.Sequence[str]) -> None:
+        """Link the units below what wants them. Costs a reload of systemd, about 0.1 s."""
         self._systemctl("enable", units)
 
     def disable(self, units: t.Sequence[str]) -> None:
+        """Remove those links."""
         self._systemctl("disable", units)
 
     def log_lines(self, unit: str, since: float, count: int) -> list[str]:
+        """The unit's lines in the journal, systemd's own among them."""
         self._run(["journalctl", "--sync"])
-        status, out, _err = self._run(
-            ["journalctl", "--quiet", "--no-pager", "--output=cat", f"--unit={unit}", f"--since=@{since:.6f}", f"--lines={count}"]
-        )
+        argv = ["journalctl", "--quiet", "--no-pager", "--output=cat", f"--unit={unit}"]
+        status, out, _err = self._run([*argv, f"--since=@{since:.6f}", f"--lines={count}"])
         return out.splitlines() if status == 0 else []
 
     def _show(self, patterns: t.Sequence[str]) -> dict[str, UnitState]:
@@ -98,7 +105,7 @@ class Systemd:
         return {state.unit: state for state in states}
 
     def _forgive(self, units: t.Sequence[str]) -> None:
-        """Count starts anew: a unit that used up its start limit would refuse. Fails, harmlessly, for one not loaded yet."""
+        """Count starts anew: a unit that used up its start limit would refuse. Fails, harmlessly, if not loaded yet."""
         if units:
             self._run(["systemctl", "reset-failed", "--", *units])
 
@@ -111,7 +118,10 @@ class Systemd:
 
 
 def parse_state(block: str, booted: float) -> UnitState:
-    """One block of ``systemctl show`` (``Key=value`` lines). ``booted``: when the monotonic clock was 0, seconds of the epoch."""
+    """One block of ``systemctl show``: ``Key=value`` lines.
+
+    ``booted``: when the monotonic clock was 0, in seconds of the epoch.
+    """
     value = dict(line.split("=", 1) for line in block.strip().splitlines() if "=" in line)
     entered = int(value.get("ActiveEnterTimestampMonotonic") or 0)
     return UnitState(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.evenkeel.apphost.plugins.module_utils.waiter import Clock, WaitTimeout, wait_until
+from ansible_collections.evenkeel.apphost.plugins.module_utils.waiter import Clock, WaitTimeoutError, wait_until
 
 
 class Time:
@@ -34,8 +34,8 @@ def test_returns_what_was_seen_when_content() -> None:
 
 def test_timeout_carries_the_last_look_made_when_the_time_was_over() -> None:
     time = Time()
-    with pytest.raises(WaitTimeout) as caught:
-        wait_until(time.now, lambda seen: False, 1.0, 0.3, time.clock)
+    with pytest.raises(WaitTimeoutError) as caught:
+        wait_until(time.now, lambda _seen: False, 1.0, 0.3, time.clock)
     assert caught.value.last == pytest.approx(101.0)
     assert caught.value.seconds == 1.0
 

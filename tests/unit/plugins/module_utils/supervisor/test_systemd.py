@@ -72,7 +72,7 @@ def test_no_units_no_call() -> None:
 
 
 def test_a_unit_systemd_is_silent_about_is_an_error() -> None:
-    with pytest.raises(ApphostError, match="other@1.service"):
+    with pytest.raises(ApphostError, match=r"other@1\.service"):
         supervisor(Script((0, RUNNING, ""))).states(["other@1.service"])
 
 
@@ -106,7 +106,7 @@ def test_restart_forgives_earlier_failures_and_takes_all_units_at_once() -> None
 
 
 def test_a_refusal_carries_systemds_words() -> None:
-    with pytest.raises(ApphostError, match="a@1.service: systemctl stop failed: Access denied"):
+    with pytest.raises(ApphostError, match=r"a@1\.service: systemctl stop failed: Access denied"):
         supervisor(Script((4, "", "Access denied\n"))).stop(["a@1.service"])
 
 
