@@ -1,7 +1,7 @@
 """Read what the templates write: one small parser a format, strict about the shape.
 
-They are no validators (the programs themselves are, on the host), but an unclosed block, a stray line or an unterminated
-quote is an error here as it would be there.
+They are no validators (the programs themselves are, on the host), but an unclosed block, a stray line or an open quote
+is an error here as it would be there.
 """
 
 from __future__ import annotations
@@ -115,8 +115,7 @@ def unit(text: str) -> Unit:
     """A systemd unit or drop-in; continuation lines are joined."""
     sections: dict[str, dict[str, list[str]]] = {}
     current: dict[str, list[str]] | None = None
-    for line in re.sub(r"\\\n", " ", text).splitlines():
-        line = line.strip()
+    for line in (one.strip() for one in re.sub(r"\\\n", " ", text).splitlines()):
         if not line or line[0] in "#;":
             continue
         header = re.fullmatch(r"\[([A-Za-z-]+)\]", line)
@@ -170,7 +169,7 @@ class Haproxy:
 
 
 def haproxy(text: str) -> Haproxy:
-    """An HAProxy configuration; quotes and ``\\ `` keep words together as HAProxy reads them."""
+    """An HAProxy configuration; quotes and escaped spaces keep words together as HAProxy reads them."""
     sections: list[Section] = []
     for line in text.splitlines():
         words = _haproxy_words(line)
@@ -205,7 +204,7 @@ class Rotation:
 
 
 def logrotate(text: str) -> list[Rotation]:
-    """The blocks of a logrotate file. Directives outside a block are refused: they would leak into other files' blocks."""
+    """The blocks of a logrotate file. A directive outside of them is refused: it would reach into other files."""
     blocks: list[Rotation] = []
     current: Rotation | None = None
     script: list[str] | None = None

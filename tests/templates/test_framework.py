@@ -16,7 +16,8 @@ def roles(tmp_path: pathlib.Path) -> pathlib.Path:
     files = {
         "defaults/main.yml": "greeter_word: hello\ngreeter_names: '{{ apphost_names | default([]) }}'\n",
         "vars/main.yml": "__greeter_names: '{{ greeter_names | map(\"upper\") }}'\n",
-        "templates/plain.j2": "{{ ansible_managed | comment }}\n{% for n in __greeter_names %}\n{{ greeter_word }} {{ n }}\n{% endfor %}\n",
+        "templates/plain.j2": "{{ ansible_managed | comment }}\n"
+        "{% for n in __greeter_names %}\n{{ greeter_word }} {{ n }}\n{% endfor %}\n",
         "templates/deep/item.j2": "{{ item.name }}",
         "templates/broken.j2": "{{ nowhere }}",
     }
@@ -86,7 +87,8 @@ def test_broken_unit_is_refused(text: str) -> None:
 
 def test_haproxy_sections() -> None:
     read = haproxy(
-        'global\n  daemon # c\n\ndefaults\n  timeout client 1s\nbackend a\n  http-check send hdr X "a b" c\\ d\n  server x 1:2\n'
+        "global\n  daemon # c\n\ndefaults\n  timeout client 1s\n"
+        'backend a\n  http-check send hdr X "a b" c\\ d\n  server x 1:2\n'
     )
     assert read.names("backend") == ["a"]
     assert read.section("backend", "a").one("http-check", "send") == ["hdr", "X", "a b", "c d"]
