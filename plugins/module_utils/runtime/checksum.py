@@ -30,7 +30,7 @@ class Checksum:
 
     @classmethod
     def parse(cls, text: str, where: str | None = None) -> Checksum:
-        """Read ``sha256:<hex>``, bare hex, or an npm ``integrity`` (``sha512-<base64>``, the strongest of several counts)."""
+        """Read ``sha256:<hex>``, bare hex, or an npm ``integrity``: ``sha512-<base64>``, of several the strongest."""
         found = [checksum for checksum in map(cls._parse_one, text.split()) if checksum]
         if not found:
             raise ApphostError(

@@ -24,6 +24,8 @@ T = t.TypeVar("T")
 CHUNK = 256 * 1024
 # The largest document read into memory; the full one of the npm package "npm" has 5 MB.
 MAX_DOCUMENT = 64 * 1024 * 1024
+# As npm itself asks: a registry then sends the short form of a package's document; others do not mind.
+_ACCEPT = "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*"
 # Answers that may be different in a moment: timeout, too many requests, and any failure of the server.
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -46,9 +48,10 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
 
 
 class Downloader:
-    """One host's way out: ``ca_file`` adds to the system's authorities, ``timeout`` (s) limits each wait for the server.
+    """One host's way out.
 
-    The usual proxy variables of the environment count. ``retries`` are tries after the first.
+    ``ca_file`` adds to the system's authorities. ``timeout`` (s) limits each wait for the server. ``retries`` are tries
+    after the first. The usual proxy variables of the environment count.
     """
 
     def __init__(
@@ -73,23 +76,24 @@ class Downloader:
             except OSError as error:
                 why = error.strerror or str(error)
                 raise ApphostError(f"cannot be read as CA certificates ({why})", self.ca_file) from error
-        return urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), _SafeRedirects())
+        opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), _SafeRedirects())
+        opener.addheaders = [("User-Agent", "evenkeel.apphost"), ("Accept", _ACCEPT)]
+        return opener
 
-    def text(self, url: str, accept: str = "*/*") -> str:
+    def text(self, url: str) -> str:
         """The document at ``url``."""
 
         def read(response: t.Any) -> str:
             return b"".join(_chunks(response, MAX_DOCUMENT)).decode("utf-8", "replace")
 
-        return self._try(url, accept, read)
+        return self._try(url, read)
 
-    def json(self, url: str, accept: str = "application/json") -> dict[str, t.Any]:
-        """The JSON object at ``url``."""
+    def json(self, url: str) -> t.Any:
+        """The JSON document at ``url``."""
         try:
-            document = json.loads(self.text(url, accept))
+            return json.loads(self.text(url))
         except ValueError as error:
             raise ApphostError("the answer is not JSON", url, "Check that the address is the right one.") from error
-        return document if isinstance(document, dict) else {"items": document}
 
     def file(self, url: str, path: str, checksum: Checksum) -> int:
         """Save ``url`` to ``path`` and verify it on the way; return its size in bytes. A wrong file does not stay."""
@@ -105,7 +109,7 @@ class Downloader:
                 raise from_os_error(error, f"saving {url} as {path}") from error
             return size, hasher.digest()
 
-        size, digest = self._try(url, "*/*", save)
+        size, digest = self._try(url, save)
         if digest != checksum.digest:
             os.unlink(path)
             raise ApphostError(
@@ -115,17 +119,16 @@ class Downloader:
             )
         return size
 
-    def _try(self, url: str, accept: str, use: t.Callable[[t.Any], T]) -> T:
+    def _try(self, url: str, use: t.Callable[[t.Any], T]) -> T:
         """``use`` the answer; again after 1, 2, 4 … 10 s when the trouble may pass."""
-        request = urllib.request.Request(url, headers={"Accept": accept, "User-Agent": "evenkeel.apphost"})
-        if request.type not in ("http", "https"):
+        if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
             raise ApphostError("is not an http:// or https:// address", url)
         problem = ""
         for attempt in range(self.retries + 1):
             if attempt:
                 self.sleep(min(2.0 ** (attempt - 1), 10.0))
             try:
-                response = self._opener.open(request, timeout=self.timeout)
+                response = self._opener.open(url, timeout=self.timeout)
             except urllib.error.HTTPError as error:
                 problem = f"the server answered {error.code} {error.reason}"
                 error.close()

@@ -30,6 +30,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.sources i
     Wanted,
 )
 from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.store import RuntimeStore, Stamp
+from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.unpack import PROGRAM_MODE
 from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.versions import check_exact
 
 
@@ -68,7 +69,7 @@ class NodejsInstaller:
         arch: str,
         run: Run,
         default_npm: str | None = None,
-        warn: t.Callable[[str], None] = lambda message: None,
+        warn: t.Callable[[str], None] | None = None,
     ) -> None:
         self.store = store
         self.source = source
@@ -96,7 +97,7 @@ class NodejsInstaller:
         return self.default_npm
 
     def has_node(self, wanted: Wanted) -> bool:
-        """The version is in place as this source and the pin want it, and its program is the one that was tried then."""
+        """Whether it is in place as source and pin want it, and its program is still the one that was tried then."""
         stamp = self.store.stamp(wanted.version)
         pin = wanted.checksums.get(self.arch)
         return (
@@ -108,7 +109,7 @@ class NodejsInstaller:
         )
 
     def has_npm(self, wanted: Wanted) -> bool:
-        """npm is as wanted; any will do when none is named, but one that was there must still be."""
+        """Whether npm is as wanted; any will do when none is named, but one that was there must still be."""
         root = self.store.root(wanted.version)
         npm = self.store.stamp(wanted.version).get("npm") or {}
         version, pin = self.npm_wanted(wanted), wanted.checksums.get("npm")
@@ -137,7 +138,7 @@ class NodejsInstaller:
     # --- the work ---
 
     def install(self, wanted: Wanted) -> bool:
-        """Bring one version to what is wanted; True when something had to be done. Call it inside ``store.changing()``."""
+        """Bring one version to what is wanted, inside ``store.changing()``; True when something had to be done."""
         if not self.has_node(wanted):
             with self.store.scratch(wanted.version) as scratch:
                 self._install_node(wanted, scratch)
@@ -185,7 +186,7 @@ class NodejsInstaller:
         os.makedirs(os.path.dirname(place), exist_ok=True)
         origin = self.registry.fetch("npm", version, pin, scratch, place, "npm")
         for program in ("npm-cli.js", "npx-cli.js"):
-            os.chmod(os.path.join(place, "bin", program), 0o755)
+            os.chmod(os.path.join(place, "bin", program), PROGRAM_MODE)
         self._try_npm(os.path.join(node_root, "bin", "node"), os.path.join(place, "bin", "npm-cli.js"), version)
         return {"version": version, "source": origin.source, "checksum": origin.checksum}
 
@@ -232,7 +233,7 @@ class NodejsInstaller:
             lines = (err.strip() or out.strip()).splitlines()
             raise ApphostError(f"npm {version} does not run: {lines[-1] if lines else f'exit status {status}'}")
         for line in err.splitlines():
-            if "does not support Node.js" in line:
+            if self.warn and "does not support Node.js" in line:
                 self.warn(line.partition("cli ")[2] or line)
 
 

@@ -21,9 +21,6 @@ ARCHITECTURES = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "
 # An argument list -> exit status, standard output, standard error. A program that cannot be started: OSError.
 Run = t.Callable[[list[str]], tuple[int, str, str]]
 
-# The short form of a package's document: all versions, little about each.
-_ABBREVIATED = "application/vnd.npm.install-v1+json"
-
 
 def architecture(machine: str) -> str:
     """Node.js' word for this machine; :class:`ApphostError` when there are no builds for it."""
@@ -38,7 +35,10 @@ def architecture(machine: str) -> str:
 
 @dataclass(frozen=True)
 class Wanted:
-    """One version to have. ``npm`` is exact, or None for whatever comes along. ``checksums``: pins by ``x64``, ``arm64``, ``npm``."""
+    """One version to have.
+
+    ``npm`` is exact, or None for whatever comes along. ``checksums`` are pins by ``x64``, ``arm64``, ``npm``.
+    """
 
     version: str
     npm: str | None = None
@@ -110,7 +110,7 @@ class ArchiveSource:
 
     def _missing(self, wanted: Wanted) -> ApphostError:
         try:
-            index = self.download.json(f"{self.mirror}/index.json").get("items", [])
+            index = self.download.json(f"{self.mirror}/index.json")
             existing = [str(entry["version"]).lstrip("v") for entry in index]
         except (ApphostError, KeyError, TypeError):
             existing = []
@@ -129,7 +129,7 @@ class NpmRegistry:
         if not self.registry:
             raise ApphostError(
                 f"the address of an npm registry is needed for {what_for}",
-                do="Set apphost_npm_registry (or nodejs_npm_registry); `npm config get registry` shows the one npm uses.",
+                do="Set apphost_npm_registry (or nodejs_npm_registry) to what `npm config get registry` says.",
             )
         return self.registry
 
@@ -150,25 +150,22 @@ class NpmRegistry:
     def _integrity(self, registry: str, package: str, version: str, title: str) -> Checksum:
         url = f"{registry}/{package}/{version}"
         try:
-            document = self.download.json(url)
+            document = _object(self.download.json(url))
         except NotFound as error:
             # Some registries serve no documents of single versions, so ask for all of them before giving up.
-            document = self._versions(registry, package).get(version, {})
+            document = _object(self._versions(registry, package).get(version))
             if not document:
                 raise self._missing(registry, package, version, title) from error
-        integrity = document.get("dist", {}).get("integrity")
+        integrity = _object(document.get("dist")).get("integrity")
         if not integrity:
-            raise ApphostError(
-                "the registry gives no integrity for it", url, "Pin its checksum, or use another registry."
-            )
-        return Checksum.parse(integrity, url)
+            raise ApphostError("the registry gives no integrity for it", url, "Pin its checksum in checksums.")
+        return Checksum.parse(str(integrity), url)
 
     def _versions(self, registry: str, package: str) -> dict[str, t.Any]:
         try:
-            versions = self.download.json(f"{registry}/{package}", _ABBREVIATED).get("versions", {})
+            return _object(_object(self.download.json(f"{registry}/{package}")).get("versions"))
         except NotFound:
             return {}
-        return versions if isinstance(versions, dict) else {}
 
     def _missing(self, registry: str, package: str, version: str, title: str) -> ApphostError:
         return _no_such(title, version, registry, list(self._versions(registry, package)), f"package {package}")
@@ -191,6 +188,11 @@ class NpmSource:
         pin = wanted.checksums.get(self.arch)
         package = f"node-linux-{self.arch}"
         return self.registry.fetch(package, wanted.version, pin, scratch, tree, "Node.js")
+
+
+def _object(value: t.Any) -> dict[str, t.Any]:
+    """A JSON object as it is; anything else, which no registry should send there, as an empty one."""
+    return value if isinstance(value, dict) else {}
 
 
 def _no_such(title: str, version: str, place: str, existing: list[str], build: str) -> ApphostError:

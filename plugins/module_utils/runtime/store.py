@@ -128,20 +128,9 @@ class RuntimeStore:
         return self._used_by_releases() | self._used_by_processes()
 
     def _used_by_releases(self) -> set[str]:
-        used = set()
-        for path in glob.glob(f"{glob.escape(self.base)}{RELEASES_BASE}/*/releases/*/release.json"):
-            try:
-                with open(path, encoding="utf-8") as file:
-                    runtime = json.load(file)["runtime"]
-                if runtime["name"] == self.runtime:
-                    used.add(str(runtime["version"]))
-            except (ValueError, KeyError, TypeError) as error:
-                raise ApphostError(
-                    "does not say which runtime its release needs, so no old version was removed",
-                    path,
-                    "Repair or remove that release, or set prune to false.",
-                ) from error
-        return used
+        releases = glob.glob(f"{glob.escape(self.base)}{RELEASES_BASE}/*/releases/*/release.json")
+        runtimes = map(_runtime_of, releases)
+        return {version for name, version in runtimes if name == self.runtime}
 
     def _used_by_processes(self) -> set[str]:
         used = set()
@@ -151,6 +140,20 @@ class RuntimeStore:
                 if program.startswith(f"{self.folder}/"):
                     used.add(program[len(self.folder) + 1 :].split("/")[0])
         return used
+
+
+def _runtime_of(manifest: str) -> tuple[str, str]:
+    """Name and version of the runtime that a release was made for."""
+    try:
+        with open(manifest, encoding="utf-8") as file:
+            runtime = json.load(file)["runtime"]
+        return str(runtime["name"]), str(runtime["version"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ApphostError(
+            "does not say which runtime its release needs, so no old version was removed",
+            manifest,
+            "Repair or remove that release, or set prune to false.",
+        ) from error
 
 
 def _remove(path: str) -> None:

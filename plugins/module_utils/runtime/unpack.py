@@ -16,6 +16,9 @@ import zlib
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 
+FOLDER_MODE = PROGRAM_MODE = 0o755
+FILE_MODE = 0o644
+
 # Node.js 26 with its npm and headers has 6,000 files and 240 MB; an archive far beyond that is something else.
 MAX_FILES = 100_000
 MAX_BYTES = 2 * 1024**3
@@ -26,11 +29,12 @@ _UNREADABLE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadG
 def unpack(archive: str, into: str) -> int:
     """Unpack ``archive`` (tar, plain or with gzip or xz) into the new folder ``into``; return the number of files.
 
-    The one folder at its top is left away. Folders and programs get 0755, other files 0644. Only folders, regular files and
-    symbolic links are allowed, each once, and nothing may lead out of ``into``; else :class:`ApphostError`.
+    The one folder at its top is left away. Folders and programs get 0755, other files 0644, whatever the umask.
+    Only folders, regular files and symbolic links are allowed, each once, and nothing may lead out of ``into``;
+    else :class:`ApphostError`.
     """
     os.mkdir(into)
-    os.chmod(into, 0o755)
+    os.chmod(into, FOLDER_MODE)
     try:
         with tarfile.open(archive) as tar:
             return _Unpacking(tar, into).run()
@@ -82,7 +86,7 @@ class _Unpacking:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with open(descriptor, "wb") as file:
             shutil.copyfileobj(source, file, 256 * 1024)
-            os.fchmod(descriptor, 0o755 if member.mode & 0o100 else 0o644)
+            os.fchmod(descriptor, PROGRAM_MODE if member.mode & 0o100 else FILE_MODE)
             if file.tell() != member.size:
                 raise tarfile.ReadError(f"{member.name} ends early")
 
@@ -98,7 +102,7 @@ class _Unpacking:
             if folder not in self.folders:
                 path = posixpath.join(self.into, folder)
                 os.mkdir(path)
-                os.chmod(path, 0o755)
+                os.chmod(path, FOLDER_MODE)
                 self.folders.add(folder)
 
     def _inner_name(self, name: str) -> str:
