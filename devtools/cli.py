@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from devtools import environment
+from devtools import environment, scenarios
+from devtools.engine import ensure_engine
 from devtools.lab import command as lab
 from devtools.terminal import DevError, say
 
@@ -37,6 +38,11 @@ def _parser() -> argparse.ArgumentParser:
     lab_parser = commands.add_parser("lab", help="start, reboot, list and remove fleets of Debian hosts in containers")
     lab.add_arguments(lab_parser)
     lab_parser.set_defaults(run=lab.run)
+
+    molecule = commands.add_parser("molecule", help="run molecule scenarios on lab hosts")
+    molecule.add_argument("scenario", nargs="*", help="which (all)")
+    molecule.add_argument("--keep", action="store_true", help="leave the fleet up; remove it with ./dev lab down")
+    molecule.set_defaults(run=_molecule)
     return parser
 
 
@@ -45,4 +51,13 @@ def _setup(arguments: argparse.Namespace) -> int:
         environment.repin()
     if not environment.setup():
         say("nothing to do")
+    return 0
+
+
+def _molecule(arguments: argparse.Namespace) -> int:
+    chosen = scenarios.choose(arguments.scenario)
+    environment.setup()
+    ensure_engine()
+    for scenario in chosen:
+        scenarios.run(scenario, keep=arguments.keep)
     return 0

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import typing as t
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from devtools.paths import LOGS, ROOT, shown
@@ -75,32 +75,41 @@ def run_logged(
     *,
     env: Mapping[str, str] | None = None,
     cwd: Path = ROOT,
-    stdin: t.IO[bytes] | int | None = subprocess.DEVNULL,
+    stdin: t.IO[bytes] | int = subprocess.DEVNULL,
     what: str | None = None,
+    tell: Callable[[str], str | None] = lambda line: None,
 ) -> Path:
     """Run a long command with its output in ``.dev/logs/<log>.log``; show the output when it fails.
 
-    ``env`` is added to the environment. Returns the log's path.
+    ``env`` is added to the environment, ``what`` names the command in errors. ``tell`` gets each line of output
+    without its end and returns what people should see of it at once. Returns the log's path.
     """
     LOGS.mkdir(parents=True, exist_ok=True)
     path = LOGS / f"{log}.log"
-    with path.open("wb") as sink:
+    words = [os.fspath(part) for part in command]
+    with path.open("w", encoding="utf-8") as sink:
         try:
-            done = subprocess.run(
-                [os.fspath(part) for part in command],
+            process = subprocess.Popen(
+                words,
                 stdin=stdin,
-                stdout=sink,
+                stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 cwd=cwd,
                 env={**os.environ, **(env or {})},
-                check=False,
+                encoding="utf-8",
+                errors="replace",
             )
         except FileNotFoundError as error:
             raise DevError(f"the program {error.filename} is not installed") from error
-    if done.returncode:
-        sys.stdout.write(path.read_text(errors="replace"))
+        with process:
+            for line in process.stdout or ():
+                sink.write(line)
+                if shown_now := tell(line.rstrip("\r\n")):
+                    say(f"    {shown_now}")
+    if process.returncode:
+        sys.stdout.write(path.read_text())
         name = what or _name(command)
-        raise DevError(f"{name} failed with exit status {done.returncode}; its output is in {shown(path)}")
+        raise DevError(f"{name} failed with exit status {process.returncode}; its output is in {shown(path)}")
     return path
 
 

@@ -12,6 +12,7 @@ import io
 import shlex
 import shutil
 import tarfile
+from pathlib import Path
 
 from devtools import debian
 from devtools.paths import LAB
@@ -40,13 +41,17 @@ def ensure_keys() -> None:
 
 def ssh_options() -> list[str]:
     """What an ssh client needs, beside user, address and port."""
-    options = {
+    options: dict[str, str | Path] = {
         "IdentityFile": ADMIN_KEY,
         "IdentitiesOnly": "yes",
         "UserKnownHostsFile": KNOWN_HOSTS,
         "HostKeyAlias": HOST_ALIAS,
         "StrictHostKeyChecking": "yes",
     }
+    # One connection for Ansible, testinfra and us, where the socket's path fits: a socket's address has 104 bytes
+    # (108 on Linux), %C becomes 40 and ssh appends 17 while it makes the socket.
+    if len(str(LAB)) <= 45:
+        options["ControlPath"] = LAB / "%C"
     return [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
 
 

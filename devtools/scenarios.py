@@ -1,0 +1,55 @@
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The molecule scenarios: every folder of ``molecule/`` with a ``molecule.yml``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from devtools.environment import tool, tool_environment
+from devtools.paths import ROOT
+from devtools.terminal import DevError, run_logged, step
+
+ACTION = re.compile(r" > (\w+)\] Executing$")
+
+ENVIRONMENT = {
+    "NO_COLOR": "1",
+    "MOLECULE_COMMAND_BORDERS": "0",
+    # Creating and destroying happens before and after there is an inventory.
+    "MOLECULE_ANSIBLE_ARGS_STRICT_MODE": "1",
+}
+
+
+def names() -> list[str]:
+    """All scenarios, ``default`` first, since it tells most."""
+    found = [path.parent.name for path in ROOT.glob("molecule/*/molecule.yml")]
+    return sorted(found, key=lambda name: (name != "default", name))
+
+
+def choose(wanted: Sequence[str]) -> list[str]:
+    """The scenarios a person asked for; all, when none were named."""
+    known = names()
+    for name in wanted:
+        if name not in known:
+            raise DevError(f"there is no scenario {name}; there are {', '.join(known)}")
+    return list(wanted) or known
+
+
+def run(scenario: str, keep: bool = False) -> None:
+    """Run a scenario's whole sequence; ``keep`` leaves its fleet up, to look at."""
+    command = [tool("molecule"), "test", "--scenario-name", scenario]
+    with step(f"molecule scenario {scenario}"):
+        run_logged(
+            [*command, "--destroy=never"] if keep else command,
+            f"molecule-{scenario}",
+            env={**tool_environment(), **ENVIRONMENT},
+            what=f"scenario {scenario}",
+            tell=_action,
+        )
+
+
+def _action(line: str) -> str | None:
+    found = ACTION.search(line)
+    return found[1] if found else None
