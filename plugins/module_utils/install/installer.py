@@ -1,40 +1,38 @@
 # Copyright (c) Evenkeel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Install an app's dependencies exactly as its lockfile says: the one way in, for ``release_stage`` and ``lockfile_install``."""
+"""Install an app's dependencies exactly as its lockfile says: the one way in, for modules and for staging a release.
+
+What is installed has an identity, a hash of everything that decides it. A tree of one identity is built once on a host,
+by the package manager, as an account without rights, in a scratch folder; it is checked, sealed and kept in the store,
+and put into a folder from there.
+"""
 
 from __future__ import annotations
 
+import grp
+import pwd
+import time
 import typing as t
 from dataclasses import dataclass, field
 
-#: Runs a program: argument list -> exit code, stdout, stderr. ``AnsibleModule.run_command`` is one.
-RunCommand = t.Callable[[list[str]], tuple[int, str, str]]
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, from_os_error
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import (
+    Account,
+    RunCommand,
+    build_account,
+)
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.npm_build import build
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.place import DamagedTree, clean_beside, place
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.plan import (
+    InstallRequest,
+    Plan,
+    plan_installation,
+)
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import TreeStore
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import Tree
 
-
-@dataclass(frozen=True)
-class InstallRequest:
-    """What to install where."""
-
-    #: The app's folder: holds package.json and the lockfile, gets ``node_modules``.
-    folder: str
-    #: The store of built trees (``AppLayout.store``); on the folder's file system, so that hard links work.
-    store: str
-    #: The runtime's folder; ``bin/node`` and ``bin/npm`` are below it.
-    runtime_root: str
-    manager: str = "auto"
-    #: Names of packages whose lifecycle scripts may run.
-    allow_scripts: tuple[str, ...] = ()
-    #: The account that fetches and builds; ``None``: ``apphost-build`` when there is one, else ``nobody``.
-    build_user: str | None = None
-    #: Whom the files in the folder belong to; ``None``: root, by hard links. Anybody else gets copies.
-    owner: str | None = None
-    group: str | None = None
-    #: Address of the registry and the token for it; ``None``: npm's own default, no token.
-    registry: str | None = None
-    registry_token: str | None = field(default=None, repr=False)
-    #: A file of CA certificates on the host, for a registry behind a corporate CA.
-    ca_file: str | None = None
+__all__ = ["InstallRequest", "InstallResult", "RunCommand", "install_dependencies"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class InstallResult:
     from_cache: bool = False
     #: Packages whose lifecycle scripts did not run, as ``name@version``.
     scripts_skipped: tuple[str, ...] = ()
-    #: Seconds by phase: ``build``, ``place``, ``total``.
+    #: Seconds by phase: ``build``, ``place``, ``total``; a phase that was not needed is missing.
     seconds: dict[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, t.Any]:
@@ -74,4 +72,77 @@ def install_dependencies(request: InstallRequest, run: RunCommand) -> InstallRes
 
     An app without dependencies (no package.json, or manager ``none``) has nothing to do.
     """
-    raise NotImplementedError
+    started = time.monotonic()
+    try:
+        plan = plan_installation(request, run)
+        if plan is None:
+            return InstallResult(changed=False)
+        if plan.up_to_date:
+            clean_beside(request.folder)
+            return _result(plan, t.cast(Tree, plan.placed), False, True, {"total": _since(started)})
+        return _install(plan, run, started)
+    except OSError as error:
+        raise from_os_error(error, "installing dependencies") from error
+
+
+def _install(plan: Plan, run: RunCommand, started: float) -> InstallResult:
+    request = plan.request
+    account = build_account(request.build_user)
+    owner = _owner(request, account)
+    store = TreeStore(request.store, account)
+    store.prepare()
+    seconds: dict[str, float] = {}
+    tree = store.find(plan.identity)
+    from_cache = tree is not None
+    for attempt in (1, 2):
+        if tree is None:
+            began = time.monotonic()
+            with store.building():
+                # Another process may have built it while this one waited.
+                tree = store.find(plan.identity)
+                from_cache = tree is not None
+                tree = tree or build(plan, store, account, run)
+            seconds["build"] = _since(began)
+        began = time.monotonic()
+        store.touch(plan.identity)
+        try:
+            # Links only where root alone can write to the tree; who owns the files himself gets copies.
+            place(store.tree_path(plan.identity), tree, request.folder, owner, link=bool(account) and owner is None)
+        except DamagedTree:
+            if attempt == 2:
+                raise ApphostError("loses files as soon as it is built", store.tree_path(plan.identity)) from None
+            store.discard(plan.identity)
+            tree = None
+            continue
+        seconds["place"] = _since(began)
+        break
+    return _result(plan, t.cast(Tree, tree), True, from_cache, {**seconds, "total": _since(started)})
+
+
+def _owner(request: InstallRequest, account: Account | None) -> tuple[int, int] | None:
+    """Whom copies belong to; ``None``: root (or, when this process is not root, itself)."""
+    if account is None or (request.owner in (None, "root") and request.group in (None, "root")):
+        return None
+    try:
+        uid = pwd.getpwnam(request.owner).pw_uid if request.owner else 0
+        return uid, grp.getgrnam(request.group).gr_gid if request.group else (pwd.getpwuid(uid).pw_gid)
+    except KeyError as error:
+        raise ApphostError(f"the owner {request.owner} or the group {request.group} does not exist") from error
+
+
+def _result(plan: Plan, tree: Tree, changed: bool, from_cache: bool, seconds: dict[str, float]) -> InstallResult:
+    return InstallResult(
+        changed=changed,
+        manager=plan.lockfile.manager,
+        identity=plan.identity,
+        packages=tree.packages,
+        files=tree.files,
+        bytes=tree.bytes,
+        from_cache=from_cache,
+        scripts_skipped=tree.scripts_skipped,
+        seconds=seconds,
+    )
+
+
+def _since(moment: float) -> float:
+    return round(time.monotonic() - moment, 3)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import collections
 import errno
 import json
 import os
@@ -50,8 +51,8 @@ def parse_object(content: bytes, where: str, mend: str, unique_keys: bool = Fals
     def unique(pairs: list[tuple[str, t.Any]]) -> dict[str, t.Any]:
         value = dict(pairs)
         if len(value) != len(pairs):
-            seen: set[str] = set()
-            twice = next(key for key, _value in pairs if key in seen or seen.add(key))
+            counts = collections.Counter(key for key, _value in pairs)
+            twice = next(key for key, count in counts.items() if count > 1)
             raise ApphostError(f'has the key "{twice[:200]}" twice in one object', where, mend)
         return value
 
@@ -65,7 +66,8 @@ def parse_object(content: bytes, where: str, mend: str, unique_keys: bool = Fals
     except json.JSONDecodeError as error:
         if b"\n<<<<<<< " in content:
             raise ApphostError("holds the marks of an unresolved merge", where, mend) from error
-        raise ApphostError(f"is no JSON: {error.msg} (line {error.lineno}, column {error.colno})", where, mend) from error
+        place = f"line {error.lineno}, column {error.colno}"
+        raise ApphostError(f"is no JSON: {error.msg} ({place})", where, mend) from error
     except ValueError as error:
         raise ApphostError(f"is no JSON: {error}", where, mend) from error
     if not isinstance(value, dict):

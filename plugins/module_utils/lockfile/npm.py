@@ -19,12 +19,11 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model im
     Requirements,
 )
 
-#: npm reads the first and ignores the second when both are there.
 LOCKFILE_NAMES = ("npm-shrinkwrap.json", "package-lock.json")
 REMAKE = "Run npm install with a current npm and commit the lockfile."
 MEND_MANIFEST = "Mend the file."
 
-#: Keys of package.json that decide what npm installs. (``name`` is asked for by npm, not by the tree.)
+#: Keys of package.json that decide what npm installs; the others (name, version, scripts …) do not reach it.
 DECIDING_KEYS = (
     "dependencies",
     "devDependencies",
@@ -34,6 +33,8 @@ DECIDING_KEYS = (
     "bundleDependencies",
     "bundledDependencies",
     "overrides",
+    "packageExtensions",
+    "patchedDependencies",
     "engines",
     "os",
     "cpu",

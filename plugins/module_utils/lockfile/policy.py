@@ -11,6 +11,7 @@ import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Lockfile, Manifest, Package
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.ranges import satisfies
 
 #: Hashes that count, with their length in bytes. SHA-1 collisions are practical, so it does not.
 STRONG_HASHES = {"sha512": 64, "sha384": 48, "sha256": 32}
@@ -22,17 +23,18 @@ SHOWN = 5
 def check_in_step(lockfile: Lockfile, manifest: Manifest) -> None:
     """Raise ApphostError when the lockfile was made for another manifest than this one."""
     asked, locked = manifest.requirements.by_kind(), lockfile.requirements.by_kind()
-    problems = []
-    for kind, wanted in asked.items():
-        made_for = locked[kind]
-        for name in sorted({*wanted, *made_for}):
-            if wanted.get(name) != made_for.get(name):
-                problems.append(_difference(lockfile.name, kind, name, wanted.get(name), made_for.get(name)))
-    for name in sorted(manifest.requirements.dependencies):
-        if not problems and f"node_modules/{name}" not in lockfile.packages:
-            problems.append(f"{lockfile.name} has no entry for {name}")
+    problems = [
+        _difference(lockfile.name, kind, name, asked[kind].get(name), locked[kind].get(name))
+        for kind in asked
+        for name in sorted({*asked[kind], *locked[kind]})
+        if asked[kind].get(name) != locked[kind].get(name)
+    ] or [
+        f"{lockfile.name} has no entry for {name}"
+        for name in manifest.requirements.dependencies
+        if f"node_modules/{name}" not in lockfile.packages
+    ]
     if problems:
-        raise ApphostError(_joined(problems), manifest.path, "Run npm install and commit the lockfile.")
+        raise ApphostError(joined(problems), manifest.path, "Run npm install and commit the lockfile.")
 
 
 def _difference(lockfile: str, kind: str, name: str, wanted: str | None, made_for: str | None) -> str:
@@ -46,10 +48,38 @@ def _difference(lockfile: str, kind: str, name: str, wanted: str | None, made_fo
 
 
 def check_policy(lockfile: Lockfile) -> None:
-    """Raise ApphostError naming the entries that must not be installed: no strong hash, or a link out of the registry."""
+    """Raise ApphostError naming the entries that must not be installed: links, and those without a strong hash."""
     problems = [problem for package in lockfile.packages.values() for problem in [_problem(package)] if problem]
     if problems:
-        raise ApphostError(_joined(problems), lockfile.path, "Install these from a registry, then run npm install again.")
+        do = "Take these from a registry, then run npm install again and commit the lockfile."
+        raise ApphostError(joined(problems), lockfile.path, do)
+
+
+def check_engines(lockfile: Lockfile, manifest: Manifest, node: str) -> None:
+    """Raise ApphostError when the app, or a package it cannot do without, is not for the Node.js version ``node``.
+
+    A range that cannot be understood is let pass.
+    """
+    engines = manifest.deciding.get("engines")
+    own = engines.get("node") if isinstance(engines, dict) else None
+    if isinstance(own, str) and satisfies(node, own) is False:
+        raise ApphostError(
+            f"the app is for Node.js {own[:100]}, its runtime is {node}",
+            manifest.path,
+            "Change the runtime's version, or engines.node in package.json.",
+        )
+    problems = [
+        f"{package.spec} is for Node.js {package.engines['node'][:100]}"
+        for package in lockfile.packages.values()
+        if not (package.dev or package.dev_optional or package.optional)
+        and satisfies(node, package.engines.get("node", "*")) is False
+    ]
+    if problems:
+        raise ApphostError(
+            f"{joined(problems)}, the runtime is {node}",
+            lockfile.path,
+            "Change the runtime's version or update the packages, or set check_engines to false.",
+        )
 
 
 def _problem(package: Package) -> str | None:
@@ -77,6 +107,7 @@ def _is_strong(value: str) -> bool:
     return length == STRONG_HASHES.get(algorithm)
 
 
-def _joined(problems: t.Sequence[str]) -> str:
+def joined(problems: t.Sequence[str]) -> str:
+    """The first problems in one line."""
     more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
     return "; ".join(problems[:SHOWN]) + more

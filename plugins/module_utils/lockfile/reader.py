@@ -15,7 +15,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy i
 
 MANAGERS = ("auto", "npm", "none")
 
-#: Lockfile name -> manager. The first name of a manager wins, as it does for the manager itself.
+#: Lockfile name -> manager.
 LOCKFILES = {
     "npm-shrinkwrap.json": "npm",
     "package-lock.json": "npm",
@@ -56,13 +56,16 @@ def read_lockfile(folder: str, manager: str = "auto") -> Lockfile | None:
                 "Install from a package-lock.json, or set the manager to none.",
             )
     elif manager not in MANAGERS:
-        raise ApphostError(f"the package manager {manager} is not supported", folder, f"Use one of {', '.join(MANAGERS)}.")
-    for name in npm.LOCKFILE_NAMES:
-        path = os.path.join(folder, name)
-        content = read_regular_file(path)
-        if content is not None:
-            return npm.parse_lockfile(content, path)
-    return None
+        raise ApphostError(f"the package manager {manager} is not supported", folder, f"Use: {', '.join(MANAGERS)}.")
+    found = [(path, read_regular_file(path)) for path in (os.path.join(folder, name) for name in npm.LOCKFILE_NAMES)]
+    contents = [(path, content) for path, content in found if content is not None]
+    if not contents:
+        return None
+    # npm up to 11 reads the shrinkwrap, npm 12 the other one: only equal ones say what will be installed.
+    if len({content for _path, content in contents}) > 1:
+        raise ApphostError("npm-shrinkwrap.json and package-lock.json differ", folder, "Delete one of them.")
+    path, content = contents[0]
+    return npm.parse_lockfile(content, path)
 
 
 def checked_lockfile(folder: str, manager: str = "auto") -> tuple[Manifest, Lockfile] | None:
