@@ -35,6 +35,9 @@ def environment_file(environment: t.Mapping[str, str], where: str) -> bytes:
         value = environment[name]
         if not _NAME.fullmatch(name):
             raise ApphostError(f"{name!r} is not the name of an environment variable", where)
+        if name == "PORT" or name.startswith("APPHOST_"):
+            # What a file says beats what a unit says, so one of these would reach every instance.
+            raise ApphostError(f"{name} is set by the collection itself", where, "Take it out of env and the secrets.")
         if _IMPOSSIBLE.search(value):
             raise ApphostError(
                 f"the value of {name} holds a character that systemd lets no environment file hold", where

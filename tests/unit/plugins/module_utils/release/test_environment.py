@@ -94,6 +94,12 @@ def test_what_is_no_name_is_refused(name: str) -> None:
         environment_file({name: "x"}, "app hello")
 
 
+@pytest.mark.parametrize("name", ["PORT", "APPHOST_RELEASE", "APPHOST_X"])
+def test_what_the_collection_sets_is_refused(name: str) -> None:
+    with pytest.raises(ApphostError, match=f"app hello: {name} is set by the collection itself"):
+        environment_file({name: "x"}, "app hello")
+
+
 def run_launcher(tmp_path: Path, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     app = tmp_path / "it's an app"
     runtime_bin, app_bin = tmp_path / "runtime" / "bin", app / "node_modules" / ".bin"

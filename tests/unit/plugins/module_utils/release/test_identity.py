@@ -91,7 +91,7 @@ def test_the_order_of_keys_does_not_matter() -> None:
 
 def test_canonical_json_has_one_spelling() -> None:
     assert identity.canonical_json({"b": [1, None, True], "a": "ü"}) == '{"a":"ü","b":[1,null,true]}'.encode()
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="JSON compliant"):
         identity.canonical_json({"a": float("nan")})
 
 

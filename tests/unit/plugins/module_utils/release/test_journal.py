@@ -152,6 +152,6 @@ def test_newest_first_is_the_order_of_events_not_of_names(journal: j.Journal) ->
 
 def test_a_journal_behind_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "journal.jsonl").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="symbolic links"):
         j.Journal(str(tmp_path / "journal.jsonl")).append(j.STAGED, A)
     assert not (tmp_path / "elsewhere").exists()

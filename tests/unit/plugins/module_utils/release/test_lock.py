@@ -50,9 +50,12 @@ def test_it_is_free_after_the_block_even_when_that_fails(tmp_path: Path) -> None
 
 def test_waiting_ends_at_the_deadline(tmp_path: Path) -> None:
     path, time = str(tmp_path / "lock"), FakeTime()
-    with hold_lock(path, "first"), pytest.raises(ApphostError, match="another run is at work"):
-        with hold_lock(path, "second", wait=5.0, clock=time.clock, sleep=time.sleep):
-            pytest.fail("two holders")
+    with (
+        hold_lock(path, "first"),
+        pytest.raises(ApphostError, match="another run is at work"),
+        hold_lock(path, "second", wait=5.0, clock=time.clock, sleep=time.sleep),
+    ):
+        pytest.fail("two holders")
     assert 105.0 <= time.now < 105.2
 
 
