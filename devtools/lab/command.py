@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from devtools import environment
 from devtools.engine import ensure_engine
@@ -25,6 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="app… are app hosts, lb… balancers; app1:trixie names a suite (%(default)s)",
     )
     up.add_argument("--suite", choices=SUITES, default=SUITES[0], help="suite of hosts that name none (%(default)s)")
+    up.add_argument(
+        "--group-vars",
+        type=Path,
+        default=inventory.GROUP_VARS,
+        metavar="FOLDER",
+        help=f"variables to link beside the inventory ({shown(inventory.GROUP_VARS)})",
+    )
     down = actions.add_parser("down", help="remove a fleet")
     restart = actions.add_parser("restart", help="reboot hosts of a fleet and wait for them")
     restart.add_argument("hosts", nargs="+", metavar="HOST")
@@ -39,7 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     match arguments.action:
         case "up":
             environment.setup()
-            fleet.up(arguments.name, fleet.parse_hosts(arguments.hosts, arguments.suite))
+            hosts = fleet.parse_hosts(arguments.hosts, arguments.suite)
+            fleet.up(arguments.name, hosts, arguments.group_vars)
             say(f"inventory: {shown(inventory.path(arguments.name))}")
         case "down":
             fleet.down(arguments.name)

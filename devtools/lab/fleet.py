@@ -20,6 +20,7 @@ import typing as t
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from devtools.lab import inventory, keys
 from devtools.lab.image import ensure_image
@@ -78,8 +79,11 @@ def parse_hosts(text: str, suite: str) -> dict[str, str]:
     return hosts
 
 
-def up(fleet: str, hosts: Mapping[str, str] = DEFAULT_HOSTS) -> list[Host]:
-    """Bring up a fleet, given the suite of each host; hosts that exist are kept, those that are stopped are started."""
+def up(fleet: str, hosts: Mapping[str, str] = DEFAULT_HOSTS, group_vars: Path = inventory.GROUP_VARS) -> list[Host]:
+    """Bring up a fleet, given the suite of each host; hosts that exist are kept, those that are stopped are started.
+
+    ``group_vars`` is the folder of the group variables of its inventory.
+    """
     for name in (fleet, *hosts):
         if not NAME.fullmatch(name):
             raise DevError(f"{name!r} cannot be a name: lower-case letters, digits and hyphens, and a letter first")
@@ -101,7 +105,7 @@ def up(fleet: str, hosts: Mapping[str, str] = DEFAULT_HOSTS) -> list[Host]:
         _each(new, lambda host: _create(fleet, host))
         _each([present[name] for name in hosts if name in present], lambda host: _start(fleet, host.name))
         result = members(fleet)
-        inventory.write(fleet, result)
+        inventory.write(fleet, result, group_vars)
         _each([host for host in result if host.name in hosts], lambda host: _wait(fleet, host))
     return result
 

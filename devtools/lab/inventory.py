@@ -1,7 +1,10 @@
 # Copyright (c) Evenkeel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Ansible inventory of a fleet: ``.dev/lab/<fleet>/hosts.yml``, beside the variables of ``inventories/lab``."""
+"""The Ansible inventory of a fleet: ``.dev/lab/<fleet>/hosts.yml``, with a link to group variables beside it.
+
+What is true of every lab host stands in ``hosts.yml``, where any group variables override it.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from devtools.terminal import output_of
 if t.TYPE_CHECKING:
     from devtools.lab.fleet import Host
 
+GROUP_VARS = ROOT / "inventories" / "lab" / "group_vars"
 GROUPS = {"app": "app_hosts", "lb": "balancers"}
 """The group of a host by the letters its name begins with; other hosts are in no group."""
 
@@ -33,15 +37,16 @@ def path(fleet: str) -> Path:
     return LAB / fleet / "hosts.yml"
 
 
-def write(fleet: str, hosts: Sequence[Host]) -> Path:
-    """Write a fleet's inventory; returns its path."""
+def write(fleet: str, hosts: Sequence[Host], group_vars: Path = GROUP_VARS) -> Path:
+    """Write a fleet's inventory and link ``group_vars`` beside it; returns the inventory's path."""
     target = path(fleet)
     target.parent.mkdir(parents=True, exist_ok=True)
-    group_vars = target.parent / "group_vars"
-    if not group_vars.is_symlink():
-        group_vars.symlink_to(ROOT / "inventories" / "lab" / "group_vars", target_is_directory=True)
     # JSON is YAML, and the standard library writes it.
     target.write_text(json.dumps(content(hosts, _npm_registry()), indent=2) + "\n")
+    link = target.parent / "group_vars"
+    link.unlink(missing_ok=True)
+    if group_vars.is_dir():
+        link.symlink_to(group_vars.resolve(), target_is_directory=True)
     return target
 
 
@@ -54,7 +59,11 @@ def content(hosts: Sequence[Host], npm_registry: str) -> dict[str, t.Any]:
             "ansible_user": keys.ADMIN,
             "ansible_ssh_common_args": keys.ssh_arguments(),
             "ansible_python_interpreter": "/usr/bin/python3",
+            # Lab hosts trust what the controller trusts (a proxy that looks into HTTPS included); Node.js must be told.
+            "apphost_ca_file": "/etc/ssl/certs/ca-certificates.crt",
             "apphost_npm_registry": npm_registry,
+            # One source that has to be reachable instead of two: the apps' dependencies come from there as well.
+            "nodejs_provider": "npm",
         },
         "children": {group: {"hosts": {}} for group in GROUPS.values()},
     }
