@@ -15,9 +15,11 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.common import App
 from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime import unpack as unpack_module
 from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.unpack import unpack
 
+from .world import Entry, make_tar
+
 
 @pytest.fixture(name="unpacked")
-def fixture_unpacked(tmp_path: pathlib.Path, make_tar: t.Callable[..., bytes]) -> t.Callable[..., pathlib.Path]:
+def fixture_unpacked(tmp_path: pathlib.Path) -> t.Callable[..., pathlib.Path]:
     """Make an archive of the entries and unpack it; the folder."""
 
     def unpacked(*entries: t.Any, compression: str = "gz") -> pathlib.Path:
@@ -30,13 +32,13 @@ def fixture_unpacked(tmp_path: pathlib.Path, make_tar: t.Callable[..., bytes]) -
 
 
 @pytest.mark.parametrize("compression", ["gz", "xz", ""])
-def test_a_plain_tree(unpacked: t.Any, entry: t.Any, compression: str) -> None:
+def test_a_plain_tree(unpacked: t.Any, compression: str) -> None:
     tree = unpacked(
-        entry("top/", kind=tarfile.DIRTYPE, mode=0o700),
-        entry("top/bin/node", b"program", mode=0o4775),
-        entry("./top/lib/data.js", b"text", mode=0o666),
-        entry("top/bin/npm", kind=tarfile.SYMTYPE, link="../lib/data.js"),
-        entry("top/empty", kind=tarfile.DIRTYPE, mode=0o777),
+        Entry("top/", kind=tarfile.DIRTYPE, mode=0o700),
+        Entry("top/bin/node", b"program", mode=0o4775),
+        Entry("./top/lib/data.js", b"text", mode=0o666),
+        Entry("top/bin/npm", kind=tarfile.SYMTYPE, link="../lib/data.js"),
+        Entry("top/empty", kind=tarfile.DIRTYPE, mode=0o777),
         compression=compression,
     )
     assert (tree / "bin/node").read_bytes() == b"program"
@@ -48,10 +50,10 @@ def test_a_plain_tree(unpacked: t.Any, entry: t.Any, compression: str) -> None:
     assert (tree / "bin/node").stat().st_uid == os.getuid()
 
 
-def test_modes_do_not_depend_on_the_umask(unpacked: t.Any, entry: t.Any) -> None:
+def test_modes_do_not_depend_on_the_umask(unpacked: t.Any) -> None:
     before = os.umask(0o077)
     try:
-        tree = unpacked(entry("top/bin/node", b"", mode=0o755), entry("top/README", b""))
+        tree = unpacked(Entry("top/bin/node", b"", mode=0o755), Entry("top/README", b""))
     finally:
         os.umask(before)
     modes = [oct((tree / name).stat().st_mode & 0o7777) for name in (".", "bin", "bin/node", "README")]
@@ -77,32 +79,28 @@ def test_modes_do_not_depend_on_the_umask(unpacked: t.Any, entry: t.Any) -> None
         ([("top/pipe", b"", 0o666, tarfile.FIFOTYPE)], "is neither a file nor"),
     ],
 )
-def test_hostile_archives_are_refused(
-    unpacked: t.Any, entry: t.Any, tmp_path: pathlib.Path, entries: list[t.Any], why: str
-) -> None:
+def test_hostile_archives_are_refused(unpacked: t.Any, tmp_path: pathlib.Path, entries: list[t.Any], why: str) -> None:
     with pytest.raises(ApphostError, match=why):
-        unpacked(*(entry(*each) for each in entries))
+        unpacked(*(Entry(*each) for each in entries))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["archive", "tree"]
     assert not (tmp_path.parent / "evil").exists()
 
 
-def test_too_much_is_refused(unpacked: t.Any, entry: t.Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_much_is_refused(unpacked: t.Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unpack_module, "MAX_BYTES", 10)
     with pytest.raises(ApphostError, match="makes more than 10 bytes"):
-        unpacked(entry("top/a", b"123456"), entry("top/b", b"123456"))
+        unpacked(Entry("top/a", b"123456"), Entry("top/b", b"123456"))
 
 
-def test_too_many_are_refused(unpacked: t.Any, entry: t.Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_are_refused(unpacked: t.Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unpack_module, "MAX_FILES", 1)
     with pytest.raises(ApphostError, match="is one file more than 1"):
-        unpacked(entry("top/a", b""), entry("top/b", b""))
+        unpacked(Entry("top/a", b""), Entry("top/b", b""))
 
 
 @pytest.mark.parametrize("compression", ["gz", "xz", ""])
-def test_a_torn_archive_is_no_archive(
-    tmp_path: pathlib.Path, make_tar: t.Callable[..., bytes], entry: t.Any, compression: str
-) -> None:
-    whole = make_tar(entry("top/file", os.urandom(50_000)), compression=compression)
+def test_a_torn_archive_is_no_archive(tmp_path: pathlib.Path, compression: str) -> None:
+    whole = make_tar(Entry("top/file", os.urandom(50_000)), compression=compression)
     (tmp_path / "archive").write_bytes(whole[:30_000])
     with pytest.raises(ApphostError, match="is not a readable archive"):
         unpack(str(tmp_path / "archive"), str(tmp_path / "tree"))

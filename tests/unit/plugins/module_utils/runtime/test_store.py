@@ -1,0 +1,122 @@
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What stays, what is made again, what goes."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import subprocess
+
+import pytest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.nodejs import prune
+from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.sources import Wanted
+
+from .world import World
+
+
+def test_what_a_killed_run_left_is_cleared(world: World) -> None:
+    world.publish_node("24.21.0")
+    world.publish_npm("11.0.0")
+    leftover = pathlib.Path(world.store.folder, ".partial-24.21.0", "tree")
+    leftover.mkdir(parents=True)
+    (leftover / "half").write_text("a file")
+    assert world.store.leftovers()
+    assert world.install(world.installer(), Wanted("24.21.0"))
+    assert world.present() == [".lock", "24.21.0"]
+
+
+@pytest.mark.parametrize("damage", ["program", "program gone", "stamp", "stamp gone", "npm"])
+def test_a_damaged_version_is_made_again(world: World, damage: str) -> None:
+    world.publish_node("24.21.0")
+    world.publish_npm("11.0.0")
+    installer = world.installer()
+    world.install(installer, Wanted("24.21.0"))
+    root = pathlib.Path(world.store.root("24.21.0"))
+    if damage == "npm":
+        (root / "lib/node_modules/npm").unlink()
+    else:
+        path = root / ("bin/node" if damage.startswith("program") else "runtime.json")
+        path.unlink() if damage.endswith("gone") else path.write_bytes(b"{torn")
+    assert not installer.is_whole(Wanted("24.21.0"))
+    assert world.install(installer, Wanted("24.21.0"))
+    assert installer.is_whole(Wanted("24.21.0"))
+    assert world.npm_says("24.21.0") == "11.0.0"
+    assert world.present() == [".lock", "24.21.0"]
+
+
+def test_an_archives_own_npm_that_is_gone_comes_back(world: World) -> None:
+    world.mirror_archive("24.21.0")
+    installer = world.installer("archive", registry=False)
+    world.install(installer, Wanted("24.21.0"))
+    pathlib.Path(world.store.root("24.21.0"), "lib/node_modules/npm").unlink()
+    assert world.install(installer, Wanted("24.21.0"))
+    assert world.npm_says("24.21.0") == "10.9.0"
+
+
+def test_another_provider_replaces_the_version(world: World) -> None:
+    world.publish_node("24.21.0")
+    world.publish_npm("11.0.0")
+    world.mirror_archive("24.21.0")
+    world.install(world.installer(), Wanted("24.21.0"))
+    archive = world.installer("archive")
+    assert world.install(archive, Wanted("24.21.0"))
+    assert archive.describe("24.21.0") == "Node.js 24.21.0 (archive), npm 10.9.0"
+    assert world.present() == [".lock", "24.21.0"]
+
+
+def test_a_failed_replacement_leaves_the_old(world: World) -> None:
+    world.publish_node("24.21.0")
+    world.publish_npm("11.0.0")
+    world.install(world.installer(), Wanted("24.21.0"))
+    with pytest.raises(ApphostError, match="does not exist"):
+        world.install(world.installer("archive"), Wanted("24.21.0"))
+    assert world.installer().is_whole(Wanted("24.21.0"))
+
+
+# --- prune ---
+
+
+def release(base: pathlib.Path, name: str, content: str) -> None:
+    path = base / "srv/apphost/hello/releases" / name / "release.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+
+
+def manifest(version: str, runtime: str = "nodejs") -> str:
+    return json.dumps({"runtime": {"name": runtime, "version": version}})
+
+
+def test_prune_keeps_what_is_wanted_needed_or_running(world: World, tmp_path: pathlib.Path) -> None:
+    world.publish_npm("11.0.0")
+    for version in ("18.0.0", "20.0.0", "22.0.0", "24.0.0"):
+        world.publish_node(version)
+        world.install(world.installer(), Wanted(version))
+    release(tmp_path, "1.0.0-0123456789", manifest("20.0.0"))
+    release(tmp_path, "1.0.0-9876543210", manifest("18.0.0", "python"))
+    # A real program, started from the version's folder as a process that outlived its release would be.
+    program = pathlib.Path(world.store.root("22.0.0"), "bin/node")
+    program.write_bytes(pathlib.Path("/bin/sleep").resolve().read_bytes())
+    with subprocess.Popen([str(program), "30"]) as process:
+        try:
+            assert prune(world.store, ["24.0.0"], check_mode=True) == ["18.0.0"]
+            assert len(world.store.versions()) == 4
+            assert prune(world.store, ["24.0.0"]) == ["18.0.0"]
+            assert world.store.versions() == ["20.0.0", "22.0.0", "24.0.0"]
+        finally:
+            process.kill()
+    assert prune(world.store, ["24.0.0"]) == ["22.0.0"]
+    assert world.present() == [".lock", "20.0.0", "24.0.0"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"runtime": {"name": "nodejs"}}'])
+def test_prune_removes_nothing_when_a_release_is_unclear(world: World, tmp_path: pathlib.Path, content: str) -> None:
+    world.publish_node("24.21.0")
+    world.publish_npm("11.0.0")
+    world.install(world.installer(), Wanted("24.21.0"))
+    release(tmp_path, "1.0.0-0123456789", content)
+    with pytest.raises(ApphostError, match=r"release\.json: does not say which runtime"):
+        prune(world.store, [])
+    assert world.store.versions() == ["24.21.0"]
