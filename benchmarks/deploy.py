@@ -67,6 +67,8 @@ class Way:
 
 
 class Ours(Way):
+    """This collection."""
+
     name = "evenkeel"
     backend = "hello"
 
@@ -75,6 +77,8 @@ class Ours(Way):
 
 
 class Usual(Way):
+    """What most people have."""
+
     name = "usual"
     backend = "usual"
 
@@ -85,6 +89,7 @@ class Usual(Way):
 
 
 def playbook(path: Path, **variables: t.Any) -> list[str | Path]:
+    """The command that runs a playbook on the fleet, with what both ways have to know."""
     common = {
         "usual_node": NODE,
         "usual_socket": SOCKET,
@@ -131,6 +136,7 @@ def restart_time() -> float:
 
 
 def prepare(hosts: int) -> None:
+    """A fleet on which both ways have deployed once."""
     environment.setup()
     ensure_engine()
     shutil.rmtree(WORK, ignore_errors=True)
@@ -168,12 +174,14 @@ def run(arguments: argparse.Namespace) -> int:
 def tell(results: dict[str, dict[str, list[tuple[float, float]]]], restart: float, hosts: int) -> int:
     """Print medians and ratios beside what we promise."""
     wanted = 2.0 if hosts <= 3 else 3.0
-    say(f"\nRolling deploy of examples/hello, {hosts} hosts one at a time, medians of {len(results['unchanged']['usual'])} runs")
+    runs = len(results["unchanged"]["usual"])
+    say(f"\nRolling deploy of examples/hello, {hosts} hosts one at a time, medians of {runs} runs")
     say("lockfile    way        whole deploy   a host out of the balancer (longest)")
     medians = {}
     for case, ways in results.items():
-        for way, runs in ways.items():
-            whole, out = (statistics.median(values) for values in zip(*runs))
+        for way, measured in ways.items():
+            whole = statistics.median(seconds for seconds, _out in measured)
+            out = statistics.median(out for _seconds, out in measured)
             medians[case, way] = whole, out
             say(f"{case:<12}{way:<11}{whole:>8.1f} s     {out:>8.2f} s")
     faster = medians["unchanged", "usual"][0] / medians["unchanged", "evenkeel"][0]

@@ -10,12 +10,11 @@ import os
 import shutil
 import subprocess
 import typing as t
-import urllib.request
 from pathlib import Path
 
 from devtools import environment
 from devtools.engine import ensure_engine
-from devtools.lab import fleet, inventory
+from devtools.lab import fleet, http, inventory
 from devtools.lab.traffic import Traffic
 from devtools.paths import DEV, ROOT, shown
 from devtools.terminal import DevError, run_logged, say, step
@@ -69,6 +68,7 @@ def put_app(version: str) -> None:
 
 
 def playbook(name: str) -> list[str | Path]:
+    """The command that runs one of our playbooks on the demo's fleet."""
     return [
         environment.tool("ansible-playbook"),
         *("-i", inventory.path(FLEET)),
@@ -78,14 +78,15 @@ def playbook(name: str) -> list[str | Path]:
 
 
 def shown_command(name: str) -> str:
+    """The same as a person would type it."""
     return (
         f".dev/venv/bin/ansible-playbook -i {shown(inventory.path(FLEET))} -e lab_hello={shown(APP)} playbooks/{name}"
     )
 
 
 def ask(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        return str(answer.read().decode().strip())
+    """What the app answers."""
+    return http.request(url).body.strip()
 
 
 def tell(traffic: dict[str, t.Any], report: dict[str, t.Any], url: str) -> None:

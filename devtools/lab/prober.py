@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -93,7 +94,9 @@ class Connection:
         await self.writer.drain()
         lines = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         status = int(lines[0].split(" ", 2)[1])
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:] if line)}
+        headers = {
+            name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:] if line)
+        }
         if "content-length" in headers:
             await self.reader.readexactly(int(headers["content-length"]))
         elif headers.get("transfer-encoding") == "chunked":
@@ -121,7 +124,7 @@ class Prober:
         self.run_id = f"{os.getpid():x}-{time.time_ns() & 0xFFFFFF:06x}"
         self.stopping = asyncio.Event()
         self.done: list[Request] = []
-        self.log: t.TextIO | None = open(arguments.log, "w", encoding="utf-8") if arguments.log else None
+        self.log: t.TextIO | None = None
 
     async def run(self) -> dict[str, t.Any]:
         """Run every client until it is time to stop; returns the summary."""
@@ -133,12 +136,13 @@ class Prober:
             self.client(index, targets[index % len(targets)], patient=bool(index // len(targets) % 2))
             for index in range(self.arguments.clients)
         ]
-        watcher = asyncio.ensure_future(self.watch())
-        await asyncio.gather(*clients)
-        self.stopping.set()
-        await watcher
-        if self.log:
-            self.log.close()
+        with contextlib.ExitStack() as files:
+            if self.arguments.log:
+                self.log = files.enter_context(pathlib.Path(self.arguments.log).open("w"))
+            watcher = asyncio.ensure_future(self.watch())
+            await asyncio.gather(*clients)
+            self.stopping.set()
+            await watcher
         return summarise(self.done)
 
     async def watch(self) -> None:
@@ -177,7 +181,7 @@ class Prober:
         try:
             request.status, headers = await asyncio.wait_for(connection.exchange(head, body), ANSWER_TIMEOUT_SECONDS)
             request.release = headers.get("x-apphost-release", "")
-        except (OSError, EOFError, ValueError, asyncio.TimeoutError) as error:
+        except (TimeoutError, OSError, EOFError, ValueError) as error:
             request.error = f"{type(error).__name__}: {error}"
             connection.close()
         request.elapsed = time.monotonic() - begin
@@ -194,7 +198,7 @@ def percentile(values: t.Sequence[float], share: float) -> float:
 def longest_gap(requests: t.Sequence[Request]) -> float:
     """The longest time, in seconds, in which no request was answered."""
     answered = sorted(request.sent + request.elapsed for request in requests if not request.lost)
-    return max((after - before for before, after in zip(answered, answered[1:])), default=0.0)
+    return max((after - before for before, after in itertools.pairwise(answered)), default=0.0)
 
 
 def summarise(requests: t.Sequence[Request]) -> dict[str, t.Any]:
@@ -218,7 +222,9 @@ def summarise(requests: t.Sequence[Request]) -> dict[str, t.Any]:
         }
 
     losses = [dataclasses.asdict(request) for request in requests if request.lost]
-    by_target = {name: count([r for r in requests if r.target == name]) for name in sorted({r.target for r in requests})}
+    by_target = {
+        name: count([r for r in requests if r.target == name]) for name in sorted({r.target for r in requests})
+    }
     return {**count(requests), "targets": by_target, "first_losses": losses[:10]}
 
 

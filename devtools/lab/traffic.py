@@ -28,7 +28,9 @@ class Traffic:
     Afterwards ``summary`` is the prober's summary (see prober.py) and ``requests`` every single request.
     """
 
-    def __init__(self, fleet: str, targets: Sequence[str], *, balancer: str = "lb1", clients: int = 12, pause: float = 20.0) -> None:
+    def __init__(
+        self, fleet: str, targets: Sequence[str], *, balancer: str = "lb1", clients: int = 12, pause: float = 20.0
+    ) -> None:
         self.container = container_name(fleet, balancer)
         self.options = [word for target in targets for word in ("--target", target)]
         self.options += ["--clients", str(clients), "--pause", str(pause)]
@@ -52,7 +54,9 @@ class Traffic:
         output_of(["docker", "exec", self.container, "touch", STOP_FILE])
         out, err = self._prober.communicate(timeout=60)
         if self._prober.returncode:
-            raise DevError(f"the prober in {self.container} failed: {err.strip().splitlines()[-1:] or 'no reason given'}")
+            raise DevError(
+                f"the prober in {self.container} failed: {err.strip().splitlines()[-1:] or 'no reason given'}"
+            )
         self.summary = json.loads(out)
         log = output_of(["docker", "exec", self.container, "cat", LOG])
         self.requests = [json.loads(line) for line in log.splitlines()]

@@ -8,18 +8,18 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.rollout import batch as batches
 from ansible_collections.evenkeel.apphost.plugins.module_utils.rollout import status
-from ansible_collections.evenkeel.apphost.plugins.module_utils.rollout.fleet import Answer, read_fleet
+from ansible_collections.evenkeel.apphost.plugins.module_utils.rollout.fleet import Answer, NotSetUp, read_fleet
 from ansible_collections.evenkeel.apphost.plugins.module_utils.rollout.plan import (
+    Plan,
     deploy_goals,
     make_plan,
     rollback_goals,
 )
 
-Facts = t.Dict[str, t.Any]
+Facts = t.Mapping[str, t.Any]
 Function = t.Callable[..., t.Any]
 
 
@@ -42,9 +42,19 @@ def deploy_plan(
     sizes: t.Sequence[int | str],
     min_healthy: int | str,
     revert: bool,
+    check_mode: bool,
 ) -> Facts:
-    """Manifests of ``release_bundle`` and the answers of the fleet -> what to do on which host."""
-    fleet = read_fleet(hosts, balancers, list(manifests))
+    """Manifests of ``release_bundle`` and the answers of the fleet -> what to do on which host.
+
+    In check mode a fleet that is not set up is no error: site.yml would set it up before it deploys.
+    """
+    try:
+        fleet = read_fleet(hosts, balancers, list(manifests))
+    except NotSetUp as error:
+        if not check_mode:
+            raise
+        idle: Facts = {"stage": [], "activate": {}, "enable": []}
+        return Plan(hosts=dict.fromkeys(hosts, idle), lines=error.message.splitlines()).as_facts()
     goals = deploy_goals(fleet, {app: manifest["id"] for app, manifest in manifests.items()})
     return make_plan(fleet, goals, sizes, min_healthy, revert).as_facts()
 

@@ -18,6 +18,10 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.common import App
 Answer = t.Mapping[str, t.Any]
 
 
+class NotSetUp(ApphostError):
+    """Everybody answered, but site.yml has not (or not yet) made what the rollout needs."""
+
+
 def trouble(answer: Answer, success: str) -> str | None:
     """Why the answer is no good, in one line; None when it has the key ``success``."""
     if answer.get("unreachable"):
@@ -79,10 +83,12 @@ def read_fleet(
 
     ``balancers`` are results of a loop: their ``item`` is the balancer's name.
 
-    :raises ApphostError: with every reason to refuse, a line each.
+    :raises NotSetUp: when nothing but a run of site.yml is missing.
+    :raises ApphostError: for any other reason; both list every reason, a line each.
     """
     fleet = Fleet()
     refusals: list[str] = []
+    not_set_up: list[str] = []
     for host, answer in hosts.items():
         reason = trouble(answer, "apps")
         if reason:
@@ -92,27 +98,26 @@ def read_fleet(
         for app in apps:
             missing = fleet.hosts[host][app].get("missing") or []
             if missing:
-                refusals.append(
-                    f"host {host} was never set up for app {app} (no {', '.join(missing)}): run site.yml first"
-                )
+                not_set_up.append(f"host {host} was never set up for app {app} (no {', '.join(missing)})")
     for answer in balancers:
         name = str(answer["item"])
         reason = trouble(answer, "backends")
         if reason:
-            refusals.append(f"balancer {name} {reason}")
+            (refusals if answer.get("unreachable") else not_set_up).append(f"balancer {name} {reason}")
             continue
         fleet.servers[name] = {app: _servers(answer["backends"].get(app, {})) for app in apps}
         for app in apps:
-            unknown = [host for host in hosts if host not in fleet.servers[name][app]]
+            unknown = [f"{app}/{host}" for host in hosts if host not in fleet.servers[name][app]]
             if unknown:
-                refusals.append(
-                    f"balancer {name} has no server {', '.join(f'{app}/{host}' for host in unknown)}: run site.yml first"
-                )
-    if refusals:
-        raise ApphostError(
-            "The rollout cannot begin; nothing was changed.\n" + "\n".join(f"  - {line}" for line in refusals) + "\n"
-            "Mend this, or leave a host out with --limit, and run again"
+                not_set_up.append(f"balancer {name} has no server {', '.join(unknown)}")
+    if refusals or not_set_up:
+        kind, cure = (
+            (ApphostError, "Mend this, or leave a host out with --limit, and run again")
+            if refusals
+            else (NotSetUp, "Run site.yml first")
         )
+        lines = "\n".join(f"  - {line}" for line in refusals + not_set_up)
+        raise kind(f"The rollout cannot begin; nothing was changed.\n{lines}\n{cure}")
     return fleet
 
 

@@ -65,7 +65,8 @@ def rollback_goals(fleet: Fleet, apps: t.Sequence[str]) -> dict[str, dict[str, s
         found = sorted({goals[host][app] for host in goals if app in goals[host]})
         if len(found) > 1:
             refusals.append(
-                f"the hosts would go back to different releases of app {app} ({', '.join(found)}): use --limit, or deploy the version you want"
+                f"the hosts would go back to different releases of app {app} ({', '.join(found)}):"
+                " use --limit, or deploy the version you want"
             )
     if refusals:
         raise ApphostError(
@@ -100,7 +101,7 @@ def make_plan(
         plan.lines += _describe(host, infos, activate, enable)
     rolling = [host for host, work in plan.hosts.items() if work["activate"] or work["enable"]]
     idle = [host for host in rolling if not any(fleet.serving(host, app) for app in goals[host])]
-    # Hosts that serve nothing can lose nothing: they go first and together, and strengthen the fleet before it is weakened.
+    # Hosts that serve nothing can lose nothing: they go first, together, before the fleet is weakened.
     busy = [host for host in rolling if host not in idle]
     plan.batches = ([idle] if idle else []) + cut_batches(busy, batches)
     _refuse_weak_batches(fleet, plan, min_healthy)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
-from ansible_collections.evenkeel.apphost.plugins.module_utils.rollout.fleet import Fleet, read_fleet
+from ansible_collections.evenkeel.apphost.plugins.module_utils.rollout.fleet import Fleet, NotSetUp, read_fleet
 from ansible_collections.evenkeel.apphost.plugins.module_utils.rollout.plan import (
     Plan,
     cut_batches,
@@ -137,13 +136,19 @@ def test_every_refusal_is_said_at_once() -> None:
     message = caught.value.message
     assert "nothing was changed" in message
     assert "host app1 cannot be reached (Failed to connect via ssh)" in message
-    assert (
-        "host app2 was never set up for app shop (no user apphost-shop, unit apphost-shop.target): run site.yml first"
-        in message
-    )
+    assert "host app2 was never set up for app shop (no user apphost-shop, unit apphost-shop.target)" in message
     assert "host app3 crashed Boom" in message
-    assert "balancer lb1 has no server shop/app2, shop/app3: run site.yml first" in message
+    assert "balancer lb1 has no server shop/app2, shop/app3" in message
     assert "balancer lb2 no socket" in message
+
+
+def test_a_fleet_that_site_never_saw_is_told_apart_from_a_broken_one() -> None:
+    bare = {"app1": answer(shop=info(None, missing=["user apphost-shop"]))}
+    with pytest.raises(NotSetUp, match=r"Run site\.yml first"):
+        read_fleet(bare, [{"item": "lb1", "msg": "no socket"}], ["shop"])
+    with pytest.raises(ApphostError, match="Mend this") as caught:
+        read_fleet(bare, [{"item": "lb1", "unreachable": True, "msg": "no route"}], ["shop"])
+    assert not isinstance(caught.value, NotSetUp)
 
 
 def test_a_batch_that_would_leave_too_few_hosts_is_refused() -> None:
@@ -175,7 +180,7 @@ def test_rollback_goes_to_the_last_good_release() -> None:
 def test_rollback_refuses_hosts_without_a_way_back_and_mixed_ways() -> None:
     with pytest.raises(ApphostError, match="host app2 has no earlier good release"):
         rollback_goals(rollback_fleet(app1=OLD, app2=None), ["shop"])
-    with pytest.raises(ApphostError, match="no longer has release 0.9.0-cccccccccc"):
+    with pytest.raises(ApphostError, match=r"no longer has release 0\.9\.0-cccccccccc"):
         rollback_goals(rollback_fleet(app1="0.9.0-cccccccccc"), ["shop"])
     fleet = rollback_fleet(app1=OLD, app2="0.9.0-cccccccccc")
     fleet.hosts["app2"]["shop"]["staged"].append("0.9.0-cccccccccc")
