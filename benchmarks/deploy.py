@@ -141,7 +141,8 @@ def prepare(hosts: int) -> None:
     ensure_engine()
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
-    fleet.up(FLEET, ["lb1", *(f"app{number}" for number in range(1, hosts + 1))])
+    names = ["lb1", *(f"app{number}" for number in range(1, hosts + 1))]
+    fleet.up(FLEET, dict.fromkeys(names, "bookworm"))
     # The usual app is known to the balancer and the proxies alone; its own playbook does the rest.
     apps = HERE / "usual" / "apps.yml"
     with step("set up the fleet for both"):

@@ -53,7 +53,7 @@ def deploy_plan(
     except NotSetUp as error:
         if not check_mode:
             raise
-        idle: Facts = {"stage": [], "activate": {}, "enable": []}
+        idle: dict[str, t.Any] = {"stage": [], "activate": {}, "enable": []}
         return Plan(hosts=dict.fromkeys(hosts, idle), lines=error.message.splitlines()).as_facts()
     goals = deploy_goals(fleet, {app: manifest["id"] for app, manifest in manifests.items()})
     return make_plan(fleet, goals, sizes, min_healthy, revert).as_facts()
@@ -91,17 +91,15 @@ class FilterModule:
 
     def filters(self) -> dict[str, Function]:
         """Name -> function."""
-        return {
-            name: in_words(function)
-            for name, function in {
-                "deploy_plan": deploy_plan,
-                "rollback_plan": rollback_plan,
-                "revert_plan": batches.revert_plan,
-                "batch_servers": batches.batch_servers,
-                "batch_drained": batches.drained,
-                "batch_healthy": batch_healthy,
-                "batch_outcome": batch_outcome,
-                "rollout_summary": batches.rollout_summary,
-                "status_table": status.status_table,
-            }.items()
+        functions: dict[str, Function] = {
+            "deploy_plan": deploy_plan,
+            "rollback_plan": rollback_plan,
+            "revert_plan": batches.revert_plan,
+            "batch_servers": batches.batch_servers,
+            "batch_drained": batches.drained,
+            "batch_healthy": batch_healthy,
+            "batch_outcome": batch_outcome,
+            "rollout_summary": batches.rollout_summary,
+            "status_table": status.status_table,
         }
+        return {name: in_words(function) for name, function in functions.items()}

@@ -154,7 +154,7 @@ def cut_batches(hosts: t.Sequence[str], sizes: t.Sequence[int | str]) -> list[li
     wanted = [share(size, len(hosts), f"rollout_batches[{index}]") for index, size in enumerate(sizes)]
     if any(size < 1 for size in wanted) and hosts:
         raise ApphostError("a batch of 0 hosts never ends", "rollout_batches")
-    batches = []
+    batches: list[list[str]] = []
     begin = 0
     while begin < len(hosts):
         size = wanted[min(len(batches), len(wanted) - 1)]

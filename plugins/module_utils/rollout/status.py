@@ -16,7 +16,7 @@ def status_rows(
     hosts: t.Mapping[str, Answer], balancers: t.Sequence[Answer], apps: t.Sequence[str]
 ) -> list[tuple[str, ...]]:
     """One row an app and host; a host or balancer that gave no answer says why in its row."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for host, answer in hosts.items():
         reason = trouble(answer, "apps")
         if reason:
