@@ -40,7 +40,7 @@ def environment_file(environment: t.Mapping[str, str], where: str) -> bytes:
             raise ApphostError(f"{name} is set by the collection itself", where, "Take it out of env and the secrets.")
         if _IMPOSSIBLE.search(value):
             raise ApphostError(
-                f"the value of {name} holds a character that systemd lets no environment file hold", where
+                f"the value of {name} holds a character that systemd refuses in an environment file", where
             )
         if len(f"{name}={value}".encode()) > LONGEST_ASSIGNMENT:
             raise ApphostError(

@@ -74,7 +74,7 @@ def test_what_systemd_can_not_read_is_refused_without_being_shown(value: str) ->
     with pytest.raises(ApphostError) as caught:
         environment_file({"PASSWORD": f"hunter2{value}"}, "app hello")
     assert caught.value.message == (
-        "app hello: the value of PASSWORD holds a character that systemd lets no environment file hold"
+        "app hello: the value of PASSWORD holds a character that systemd refuses in an environment file"
     )
 
 
