@@ -25,9 +25,6 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.common import App
 # Control characters and lone surrogates, for a class of a pattern: no unit, path or header may hold them.
 UNPRINTABLE = r"\x00-\x1f\x7f\ud800-\udfff"
 
-# How alike an unknown key must be to a known one before we suggest it (difflib's own default).
-SIMILAR = 0.6
-
 
 @dataclass(frozen=True)
 class Problem:
@@ -97,7 +94,8 @@ def a_type(value: t.Any) -> str:
 def show(value: t.Any) -> str:
     """A value as it may be shown in a message: short, on one line."""
     if isinstance(value, str):
-        return json.dumps(value if len(value) <= 60 else f"{value[:57]}...", ensure_ascii=False)
+        text = json.dumps(value if len(value) <= 60 else f"{value[:57]}...", ensure_ascii=False)
+        return text.encode("utf-8", "backslashreplace").decode()
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     if isinstance(value, int):
@@ -108,14 +106,13 @@ def show(value: t.Any) -> str:
 def did_you_mean(name: str, known: t.Iterable[str]) -> str:
     """The end of a sentence about an unknown name: the most similar known one, else all of them."""
     names = list(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=SIMILAR)
+    close = difflib.get_close_matches(name, names, n=1)
     return f"did you mean `{close[0]}`?" if close else f"known here: {', '.join(names) or 'none'}"
 
 
 def not_a(expected: str, value: t.Any) -> str:
-    """The complaint about a value of the wrong type."""
-    subject = f"{show(value)} " if isinstance(value, str) else ""
-    return f"{subject}is {a_type(value)}, not {expected}"
+    """The complaint about a value of the wrong type. It does not show the value, which may be a misplaced secret."""
+    return f"is {a_type(value)}, not {expected}"
 
 
 class Kind:
@@ -186,6 +183,11 @@ class Choice(Kind):
         return None
 
 
+def _whole(number: float) -> int | float:
+    """The same number, as an integer when it is one."""
+    return int(number) if number.is_integer() else number
+
+
 @dataclass(frozen=True)
 class Number(Kind):
     """A number of any kind in ``low..high``; a whole one comes out as an integer (``30.0`` and ``30`` are the same)."""
@@ -204,13 +206,13 @@ class Number(Kind):
             if not reading.digits_are_numbers:
                 reading.add(path, f"{show(value)} is a string; write it without quotes")
                 return None
-            value = float(value)
+            value = _whole(float(value))
         if isinstance(value, bool) or not self._fits(value):
             reading.add(path, not_a(f"{'an' if self.name[0] in 'aei' else 'a'} {self.name}", value))
         elif not self.low <= value <= self.high:
             reading.add(path, f"{show(value)} is not in {self.low}..{self.high}")
         else:
-            return int(value) if float(value).is_integer() else float(value)
+            return _whole(float(value))
         return None
 
     def _fits(self, value: t.Any) -> bool:
