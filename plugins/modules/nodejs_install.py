@@ -217,7 +217,8 @@ def make_installer(module: AnsibleModule, store: RuntimeStore) -> NodejsInstalle
 
     def run(command: list[str]) -> tuple[int, str, str]:
         environment = {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
-        return module.run_command(command, environ_update=environment, handle_exceptions=False)
+        status, out, err = module.run_command(command, environ_update=environment, handle_exceptions=False)
+        return status, out, err
 
     download = Downloader(options["ca_file"], options["timeout"], options["retries"])
     registry = NpmRegistry(download, options["registry"])

@@ -13,6 +13,7 @@ import typing as t
 
 import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.download import Downloader
 from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.store import RuntimeStore
 from ansible_collections.evenkeel.apphost.plugins.modules import nodejs_install
 
@@ -44,7 +45,7 @@ def fixture_store(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> t.
     """A host's store below a temporary folder, on an x86_64 that can reach nobody."""
     monkeypatch.setattr(nodejs_install, "RuntimeStore", functools.partial(RuntimeStore, base=str(tmp_path)))
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
-    monkeypatch.setattr(nodejs_install.Downloader, "text", lambda _self, url: pytest.fail(f"asked {url}"))
+    monkeypatch.setattr(Downloader, "text", lambda _self, url: pytest.fail(f"asked {url}"))
     before = os.umask(0o022)
     yield RuntimeStore("nodejs", str(tmp_path))
     os.umask(before)

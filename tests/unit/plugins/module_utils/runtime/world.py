@@ -31,7 +31,7 @@ class FakeServer:
     """Serves ``pages``: path -> bytes, or a function that answers by itself. ``requests`` are the paths asked for."""
 
     def __init__(self) -> None:
-        self.pages: dict[str, bytes | t.Callable[[http.server.BaseHTTPRequestHandler], None]] = {}
+        self.pages: dict[str, t.Any] = {}
         self.requests: list[str] = []
         outer = self
 
@@ -75,7 +75,7 @@ class Entry(t.NamedTuple):
 def make_tar(*entries: Entry, compression: str = "gz") -> bytes:
     """The bytes of an archive with exactly these members, however odd."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode=f"w:{compression}") as tar:
+    with tarfile.open(fileobj=buffer, mode=t.cast(t.Any, f"w:{compression}")) as tar:
         for entry in entries:
             member = tarfile.TarInfo(entry.name)
             member.size, member.mode, member.type = len(entry.content), entry.mode, entry.kind
