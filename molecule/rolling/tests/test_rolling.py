@@ -1,0 +1,169 @@
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Releases roll under traffic. The tests are one story and run in this order; each leaves the fleet serving."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import typing as t
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from testinfra.host import Host
+
+from devtools.environment import tool, tool_environment
+from devtools.lab import inventory
+from devtools.lab.traffic import Traffic
+from devtools.paths import ROOT
+
+FLEET = "molecule-rolling"
+HOSTS = ("app1", "app2")
+TARGETS = tuple(f"{app},host={app}.lab,get=/,post=/orders,slow=/slow,own=2" for app in ("hello", "hostile"))
+HostNamed = Callable[[str], Host]
+
+
+class Run(t.NamedTuple):
+    """A playbook that ran: exit status and everything it printed."""
+
+    status: int
+    output: str
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copies of the examples to change."""
+    folder = tmp_path_factory.mktemp("examples")
+    for app in ("hello", "hostile"):
+        shutil.copytree(ROOT / "examples" / app, folder / app, ignore=shutil.ignore_patterns("node_modules"))
+    return folder
+
+
+@pytest.fixture
+def play(examples: Path) -> Callable[..., Run]:
+    """Runs one of our playbooks on the fleet."""
+
+    def run(playbook: str, **variables: t.Any) -> Run:
+        values = json.dumps({"rolling_examples": str(examples), **variables})
+        done = subprocess.run(
+            [tool("ansible-playbook"), "-i", inventory.path(FLEET), "-e", values, ROOT / "playbooks" / playbook],
+            cwd=ROOT,
+            env={**os.environ, **tool_environment()},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        print(done.stdout)
+        return Run(done.returncode, done.stdout)
+
+    return run
+
+
+def set_version(examples: Path, version: str) -> None:
+    """Give both apps a version."""
+    for app in ("hello", "hostile"):
+        manifest = examples / app / "package.json"
+        manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "version": version}, indent=2) + "\n")
+
+
+def pids(host_named: HostNamed) -> dict[str, str]:
+    """The main process of every instance of every host."""
+    return {
+        host: host_named(host).check_output("systemctl show --property Id,MainPID 'apphost-*@*.service'") for host in HOSTS
+    }
+
+
+def executions(host_named: HostNamed) -> Counter[str]:
+    """How often every request id was executed, on all hosts, by all releases."""
+    lines = [
+        line
+        for host in HOSTS
+        for app in ("hello", "hostile")
+        for line in host_named(host).file(f"/var/lib/apphost/{app}/data/executed.log").content_string.splitlines()
+    ]
+    return Counter(line.split()[0] for line in lines)
+
+
+def versions(traffic: Traffic, app: str) -> set[str]:
+    """The versions that answered for an app."""
+    return {release.rsplit("-", 1)[0] for release in traffic.summary["targets"][app]["releases"]}
+
+
+def assert_nothing_lost(traffic: Traffic, host_named: HostNamed) -> None:
+    """Every request was answered, in time, and executed once."""
+    summary = traffic.summary
+    assert summary["sent"] > 500, "too little traffic to prove anything"
+    assert summary["lost"] == 0, summary["first_losses"]
+    assert summary["delayed"] == 0, [r for r in traffic.requests if r["elapsed"] > r["own"] + 0.9]
+    executed = executions(host_named)
+    assert {request["id"]: executed[request["id"]] for request in traffic.requests if executed[request["id"]] != 1} == {}
+
+
+def assert_all_serve(host_named: HostNamed) -> None:
+    """Nothing stays drained: the balancer sends requests to every host."""
+    show = "python3 -c %s"
+    script = (
+        "import socket; s = socket.socket(socket.AF_UNIX); s.connect('/run/haproxy/admin.sock');"
+        " s.sendall(b'show stat -1 4 -1\\n'); print(s.makefile().read())"
+    )
+    rows = [line.split(",") for line in host_named("lb1").check_output(show, script).splitlines()]
+    states = {f"{row[0]}/{row[1]}": row[17] for row in rows if row[1:] and row[1] in HOSTS}
+    assert states == {f"{app}/{host}": "UP" for app in ("hello", "hostile") for host in HOSTS}
+
+
+def test_new_versions_of_both_apps_roll_without_losing_a_request(
+    play: Callable[..., Run], examples: Path, host_named: HostNamed
+) -> None:
+    set_version(examples, "2.0.0")
+    with Traffic(FLEET, TARGETS) as traffic:
+        run = play("deploy.yml")
+    assert run.status == 0
+    assert versions(traffic, "hello") == versions(traffic, "hostile") == {"1.0.0", "2.0.0"}
+    assert_nothing_lost(traffic, host_named)
+    assert_all_serve(host_named)
+
+
+def test_deploying_the_same_again_changes_and_restarts_nothing(play: Callable[..., Run], host_named: HostNamed) -> None:
+    before = pids(host_named)
+    run = play("deploy.yml")
+    assert run.status == 0
+    assert set(re.findall(r"changed=(\d+)", run.output)) == {"0"}
+    assert pids(host_named) == before
+
+
+def test_a_version_that_never_gets_healthy_is_taken_back_and_says_why(
+    play: Callable[..., Run], examples: Path, host_named: HostNamed
+) -> None:
+    set_version(examples, "3.0.0")
+    with Traffic(FLEET, TARGETS) as traffic:
+        run = play("deploy.yml", rolling_env={"BREAK_HEALTH": "1"})
+    assert run.status != 0
+    assert re.search(r"app1: activating 3\.0\.0-\w+ of app hello: .*503", run.output)
+    assert_nothing_lost(traffic, host_named)
+    assert versions(traffic, "hello") == versions(traffic, "hostile") == {"2.0.0"}
+    assert_all_serve(host_named)
+
+
+def test_rollback_goes_to_the_last_good_release(play: Callable[..., Run], examples: Path, host_named: HostNamed) -> None:
+    with Traffic(FLEET, TARGETS) as traffic:
+        run = play("rollback.yml")
+    assert run.status == 0
+    assert versions(traffic, "hello") == versions(traffic, "hostile") == {"1.0.0", "2.0.0"}
+    assert_nothing_lost(traffic, host_named)
+    assert_all_serve(host_named)
+
+
+def test_status_shows_what_is_live(play: Callable[..., Run]) -> None:
+    run = play("status.yml")
+    assert run.status == 0
+    for host in HOSTS:
+        assert re.search(rf"{host} +hello +1\.0\.0-\w{{10}} +\S+ +nodejs 24\.21\.0 +2/2 running +UP", run.output)
+    assert set(re.findall(r"changed=(\d+)", run.output)) == {"0"}
