@@ -49,7 +49,7 @@ class InstallResult:
     from_cache: bool = False
     #: Packages whose lifecycle scripts did not run, as ``name@version``.
     scripts_skipped: tuple[str, ...] = ()
-    #: Seconds by phase: ``build``, ``place``, ``total``; a phase that was not needed is missing.
+    #: Seconds by phase: ``build`` and ``place`` if they were needed, ``total`` with reading and checking.
     seconds: dict[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, t.Any]:
@@ -72,51 +72,57 @@ def install_dependencies(request: InstallRequest, run: RunCommand) -> InstallRes
 
     An app without dependencies (no package.json, or manager ``none``) has nothing to do.
     """
-    started = time.monotonic()
     try:
         plan = plan_installation(request, run)
-        if plan is None:
-            return InstallResult(changed=False)
-        if plan.up_to_date:
-            clean_beside(request.folder)
-            return _result(plan, t.cast(Tree, plan.placed), False, True, {"total": _since(started)})
-        return _install(plan, run, started)
+        return carry_out(plan, run) if plan else InstallResult(changed=False)
     except OSError as error:
         raise from_os_error(error, "installing dependencies") from error
 
 
-def _install(plan: Plan, run: RunCommand, started: float) -> InstallResult:
-    request = plan.request
+def carry_out(plan: Plan, run: RunCommand) -> InstallResult:
+    """Do what ``plan`` says. Raises ApphostError or OSError; then the folder is as it was."""
+    request, started = plan.request, time.monotonic() - plan.seconds
+    if plan.placed and plan.up_to_date:
+        clean_beside(request.folder)
+        return _result(plan, plan.placed, False, True, {"total": _since(started)})
     account = build_account(request.build_user)
     owner = _owner(request, account)
     store = TreeStore(request.store, account)
     store.prepare()
+    try:
+        return _deliver(plan, store, account, owner, run, started)
+    except DamagedTree:
+        store.discard(plan.identity)
+        return _deliver(plan, store, account, owner, run, started)
+
+
+def _deliver(
+    plan: Plan,
+    store: TreeStore,
+    account: Account | None,
+    owner: tuple[int, int] | None,
+    run: RunCommand,
+    started: float,
+) -> InstallResult:
+    """Take the tree out of the store, building it first if need be, and put it in place."""
     seconds: dict[str, float] = {}
+    began = time.monotonic()
     tree = store.find(plan.identity)
     from_cache = tree is not None
-    for attempt in (1, 2):
-        if tree is None:
-            began = time.monotonic()
-            with store.building():
-                # Another process may have built it while this one waited.
-                tree = store.find(plan.identity)
-                from_cache = tree is not None
-                tree = tree or build(plan, store, account, run)
-            seconds["build"] = _since(began)
-        began = time.monotonic()
-        store.touch(plan.identity)
-        try:
-            # Links only where root alone can write to the tree; who owns the files himself gets copies.
-            place(store.tree_path(plan.identity), tree, request.folder, owner, link=bool(account) and owner is None)
-        except DamagedTree:
-            if attempt == 2:
-                raise ApphostError("loses files as soon as it is built", store.tree_path(plan.identity)) from None
-            store.discard(plan.identity)
-            tree = None
-            continue
-        seconds["place"] = _since(began)
-        break
-    return _result(plan, t.cast(Tree, tree), True, from_cache, {**seconds, "total": _since(started)})
+    if tree is None:
+        with store.building():
+            # Another process may have built it while this one waited.
+            tree = store.find(plan.identity)
+            from_cache = tree is not None
+            tree = tree or build(plan, store, account, run)
+        seconds["build"] = _since(began)
+    began = time.monotonic()
+    store.touch(plan.identity)
+    # Links only where root alone can write to the tree; who owns the files himself gets copies.
+    link = account is not None and owner is None
+    place(store.tree_path(plan.identity), tree, plan.request.folder, owner, link)
+    seconds["place"] = _since(began)
+    return _result(plan, tree, True, from_cache, {**seconds, "total": _since(started)})
 
 
 def _owner(request: InstallRequest, account: Account | None) -> tuple[int, int] | None:

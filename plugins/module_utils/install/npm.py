@@ -24,7 +24,7 @@ TRUSTED_SETTINGS = ("legacy-peer-deps", "strict-peer-deps", "install-strategy")
 #: 70 s between two attempts and 300 s for an answer, with a deploy standing still meanwhile.
 FIXED_SETTINGS: dict[str, str | int | bool] = {
     "color": False,
-    "fetch-retries": 3,
+    "fetch-retries": 2,
     "fetch-retry-maxtimeout": 10000,
     "fetch-retry-mintimeout": 1000,
     "fetch-timeout": 60000,

@@ -21,9 +21,8 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree impo
     installed_packages,
     write_marker,
 )
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Package
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import joined
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import disagreements, expected_packages
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import disagreements
 
 #: What npm's hidden lockfile would say of a tree without packages, for which it writes none.
 NO_PACKAGES = b'{"lockfileVersion": 3, "packages": {}}\n'
@@ -35,7 +34,7 @@ def build(plan: Plan, store: TreeStore, account: Account | None, run: RunCommand
         work = os.path.join(scratch, "work")
         _fetch(plan, store, account, work, run)
         tree = os.path.join(work, "project", "node_modules")
-        if not os.path.isdir(tree) and not expected_packages(plan.lockfile, plan.target):
+        if not os.path.isdir(tree) and not plan.after():
             os.mkdir(tree)
             store.write(npm.hidden_lockfile(tree), NO_PACKAGES)
         packages = installed_packages(tree)
@@ -46,7 +45,7 @@ def build(plan: Plan, store: TreeStore, account: Account | None, run: RunCommand
             what = f"what npm installed is not what the lockfile says: {joined(problems)}"
             do = "Run again; when it stays so, run npm install and commit the lockfile."
             raise ApphostError(what, plan.lockfile.path, do)
-        allowed = {path for path, package in packages.items() if _may_run(package, plan.allow_scripts)}
+        allowed = {path for path, package in packages.items() if plan.may_run(package)}
         if allowed:
             _run_scripts(plan, store, account, work, allowed, run)
 
@@ -62,9 +61,7 @@ def build(plan: Plan, store: TreeStore, account: Account | None, run: RunCommand
             packages=len(packages),
             files=files + 1,
             bytes=size,
-            scripts_skipped=tuple(
-                sorted(p.spec for path, p in packages.items() if p.has_install_script and path not in allowed)
-            ),
+            scripts_skipped=plan.scripts_skipped(packages.values()),
             hidden_sha256=hidden_sha256(sealed),
         )
         write_marker(sealed, result)
@@ -74,11 +71,6 @@ def build(plan: Plan, store: TreeStore, account: Account | None, run: RunCommand
             raise ApphostError(f"cannot be written to the disk: {err.strip()[:300]}", sealed)
         store.publish(final, plan.identity)
         return result
-
-
-def _may_run(package: Package, allow_scripts: t.Sequence[str]) -> bool:
-    # An alias is known by its real name; what comes inside another package cannot be told from its name.
-    return not package.in_bundle and (package.real_name or package.name) in allow_scripts
 
 
 def _fetch(plan: Plan, store: TreeStore, account: Account | None, work: str, run: RunCommand) -> None:

@@ -15,6 +15,7 @@ import stat
 import tempfile
 import typing as t
 
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import Tree
 
 #: Prefix of a tree beside the one in place; what a killed run left under it is deleted by the next.
@@ -28,8 +29,11 @@ _CANNOT_LINK = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP)
 _CANNOT_EXCHANGE = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
-class DamagedTree(Exception):
-    """A stored tree is not what it was when it was sealed."""
+class DamagedTree(ApphostError):
+    """A stored tree lacks files that it had when it was sealed."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("has lost files; it will be built again", path)
 
 
 def place(source: str, tree: Tree, folder: str, owner: tuple[int, int] | None, link: bool) -> None:

@@ -6,8 +6,11 @@
 from __future__ import annotations
 
 import os
+import time
+import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install import npm
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import RunCommand
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.identity import (
@@ -17,12 +20,12 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.identity 
     this_host,
     tree_identity,
 )
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import Tree, intact_tree
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import Tree, installed_packages, intact_tree
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.jsonfile import read_regular_file
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Lockfile, Manifest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Lockfile, Manifest, Package
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import check_engines
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.reader import checked_lockfile
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import Target
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import Target, expected_packages
 
 
 @dataclass(frozen=True)
@@ -68,14 +71,41 @@ class Plan:
     settings: dict[str, str]
     #: What is in the folder, if it is whole and one of ours.
     placed: Tree | None
+    #: Seconds it took to find all this out.
+    seconds: float
 
     @property
     def up_to_date(self) -> bool:
         return self.placed is not None and self.placed.identity == self.identity
 
+    @property
+    def modules(self) -> str:
+        """Where the tree is, or will be."""
+        return os.path.join(self.request.folder, "node_modules")
+
+    def before(self) -> dict[str, Package]:
+        """What is installed now, by path."""
+        return installed_packages(self.modules) or {}
+
+    def after(self) -> dict[str, Package]:
+        """What will be installed, by path."""
+        return expected_packages(self.lockfile, self.target)
+
+    def may_run(self, package: Package) -> bool:
+        """Whether the package's lifecycle scripts may run."""
+        # An alias is known by its real name; what comes inside another package cannot be told from its name.
+        return not package.in_bundle and (package.real_name or package.name) in self.allow_scripts
+
+    def scripts_skipped(self, packages: t.Iterable[Package]) -> tuple[str, ...]:
+        """The ones of ``packages`` that have lifecycle scripts which may not run, as ``name@version``."""
+        return tuple(sorted(p.spec for p in packages if p.has_install_script and not self.may_run(p)))
+
 
 def plan_installation(request: InstallRequest, run: RunCommand) -> Plan | None:
     """Read and check everything; ``None``: the app has nothing to install. Raises ApphostError."""
+    started = time.monotonic()
+    if not os.path.isdir(request.folder):
+        raise ApphostError("is no folder", request.folder)
     checked = checked_lockfile(request.folder, request.manager)
     if checked is None:
         return None
@@ -111,4 +141,5 @@ def plan_installation(request: InstallRequest, run: RunCommand) -> Plan | None:
         allow_scripts=allow_scripts,
         settings=settings,
         placed=intact_tree(os.path.join(request.folder, "node_modules")),
+        seconds=time.monotonic() - started,
     )

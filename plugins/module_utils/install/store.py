@@ -54,25 +54,21 @@ class TreeStore:
         return self._path("cache", f"npm-{self.account.uid if self.account else os.geteuid()}")
 
     def prepare(self) -> None:
-        """Make the store's folders; their modes do not depend on the umask."""
+        """Make the store's folders; their owners and modes do not depend on the umask, or on who made them before."""
+        us = (os.geteuid(), os.getegid())
+        os.makedirs(self.root, exist_ok=True)
+        mode = os.lstat(self.root).st_mode
+        # The store itself may be more open than it needs to be, but nobody else may write to it.
+        _own(self.root, us, (stat.S_IMODE(mode) | _PASS_THROUGH) & ~0o022)
         for path, mode in (
-            (self.root, _PASS_THROUGH),
             (self._path("trees"), _PRIVATE),
             (self._path("scratch"), _PASS_THROUGH),
             (self._path("cache"), _PASS_THROUGH),
-            (self.cache, _PRIVATE),
         ):
             os.makedirs(path, exist_ok=True)
-            status = os.lstat(path)
-            builders = path == self.cache and self.account
-            owner = (builders.uid, builders.gid) if builders else (os.geteuid(), status.st_gid)
-            if not stat.S_ISDIR(status.st_mode):
-                raise ApphostError("is no folder", path)
-            if (status.st_uid, status.st_gid) != owner:
-                os.lchown(path, *owner)
-            # The role may have made the store readable; it must be closed to writers and open to pass through.
-            if status.st_mode & 0o022 or (status.st_mode & mode) != mode:
-                os.chmod(path, mode)
+            _own(path, us, mode)
+        os.makedirs(self.cache, exist_ok=True)
+        _own(self.cache, (self.account.uid, self.account.gid) if self.account else us, _PRIVATE)
 
     def find(self, identity: str) -> Tree | None:
         """The stored tree, if it is there and whole."""
@@ -147,7 +143,18 @@ class TreeStore:
 
     def touch(self, identity: str) -> None:
         """Remember that a tree was used now."""
-        os.utime(self._path("trees", identity))
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(self._path("trees", identity))
+
+
+def _own(path: str, owner: tuple[int, int], mode: int) -> None:
+    status = os.lstat(path)
+    if not stat.S_ISDIR(status.st_mode):
+        raise ApphostError("is no folder", path)
+    if (status.st_uid, status.st_gid) != owner:
+        os.lchown(path, *owner)
+    if stat.S_IMODE(status.st_mode) != mode:
+        os.chmod(path, mode)
 
 
 def _locked(descriptor: int) -> bool:
