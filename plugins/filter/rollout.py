@@ -15,6 +15,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.rollout.fleet imp
 from ansible_collections.evenkeel.apphost.plugins.module_utils.rollout.plan import (
     Plan,
     deploy_goals,
+    host_work,
     make_plan,
     rollback_goals,
 )
@@ -53,10 +54,11 @@ def deploy_plan(
     except NotSetUp as error:
         if not check_mode:
             raise
-        idle: dict[str, t.Any] = {"stage": [], "activate": {}, "enable": []}
         return Plan(hosts=dict.fromkeys(hosts, idle), lines=error.message.splitlines()).as_facts()
     goals = deploy_goals(fleet, {app: manifest["id"] for app, manifest in manifests.items()})
-    return make_plan(fleet, goals, sizes, min_healthy, revert).as_facts()
+    plan = make_plan(fleet, goals, sizes, min_healthy, revert)
+    plan.run_once([app for app, manifest in manifests.items() if manifest["release_command"]])
+    return plan.as_facts()
 
 
 def rollback_plan(
@@ -99,6 +101,7 @@ class FilterModule:
             "batch_drained": batches.drained,
             "batch_healthy": batch_healthy,
             "batch_outcome": batch_outcome,
+            "rollout_report": batches.rollout_report,
             "rollout_summary": batches.rollout_summary,
             "status_table": status.status_table,
         }

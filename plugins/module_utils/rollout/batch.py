@@ -13,6 +13,7 @@ import typing as t
 from dataclasses import asdict, dataclass, field
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.rollout.fleet import Answer, trouble
+from ansible_collections.evenkeel.apphost.plugins.module_utils.rollout.plan import host_work
 
 # The last lines of an app's log that a failure quotes.
 LOG_LINES = 10
@@ -158,7 +159,7 @@ def revert_plan(outcomes: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, t.Any]
             for host, end in outcome["hosts"].items():
                 back = {app: previous for app, previous in end["activated"].items() if previous}
                 if back:
-                    hosts[host] = {"stage": [], "activate": back, "enable": []}
+                    hosts[host] = host_work(activate=back)
     return {"hosts": hosts, "order": list(hosts), "serial": [1], "lines": [], "revert": False}
 
 
@@ -166,3 +167,15 @@ def rollout_summary(outcomes: t.Sequence[t.Mapping[str, t.Any]]) -> str:
     """Why the rollout failed, for the last line a person reads."""
     errors = [error for outcome in outcomes for error in outcome["errors"]]
     return "The rollout failed and stopped there.\n" + "\n".join(f"- {error}" for error in errors)
+
+
+def rollout_report(outcomes: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
+    """What happened, for programs: whether it failed, the errors, and host -> seconds out of the balancer."""
+    hosts = {host: end for outcome in outcomes for host, end in outcome["hosts"].items()}
+    return {
+        "failed": any(outcome["failed"] for outcome in outcomes),
+        "errors": [error for outcome in outcomes for error in outcome["errors"]],
+        "seconds_out": {host: end["seconds_out"] for host, end in hosts.items() if end["seconds_out"] is not None},
+        "seconds_restart": {host: end["seconds_restart"] for host, end in hosts.items() if end["seconds_restart"]},
+        "sessions_cut": sum(end["sessions_cut"] for end in hosts.values()),
+    }

@@ -27,6 +27,14 @@ class Plan:
     revert: bool = False
     """Whether a failure takes back the hosts that were rolled before it."""
 
+    def run_once(self, apps: t.Sequence[str]) -> None:
+        """Let the first host that activates each of these apps run its release command."""
+        for app in apps:
+            for host in (host for batch in self.batches for host in batch):
+                if app in self.hosts[host]["activate"]:
+                    self.hosts[host]["command"].append(app)
+                    break
+
     def as_facts(self) -> dict[str, t.Any]:
         """``order`` and ``serial`` make Ansible's batches equal to ours; ``hosts`` says what each host has to do."""
         return {
@@ -36,6 +44,18 @@ class Plan:
             "lines": self.lines,
             "revert": self.revert,
         }
+
+
+def host_work(
+    stage: t.Sequence[str] = (),
+    activate: t.Mapping[str, str] | None = None,
+    enable: t.Sequence[str] = (),
+) -> dict[str, t.Any]:
+    """What one host has to do: apps to stage, app -> release to activate, apps to put back into the balancers.
+
+    ``command`` are the apps whose release command runs on this host.
+    """
+    return {"stage": list(stage), "activate": dict(activate or {}), "enable": list(enable), "command": []}
 
 
 def deploy_goals(fleet: Fleet, releases: t.Mapping[str, str]) -> dict[str, dict[str, str]]:
@@ -93,11 +113,8 @@ def make_plan(
         infos = fleet.hosts[host]
         activate = {app: release for app, release in wanted.items() if _needs_activation(infos[app], release)}
         enable = [app for app in wanted if app not in activate and fleet.left_drained(host, app)]
-        plan.hosts[host] = {
-            "stage": [app for app, release in activate.items() if release not in infos[app].get("staged", [])],
-            "activate": activate,
-            "enable": enable,
-        }
+        stage = [app for app, release in activate.items() if release not in infos[app].get("staged", [])]
+        plan.hosts[host] = host_work(stage, activate, enable)
         plan.lines += _describe(host, infos, activate, enable)
     rolling = [host for host, work in plan.hosts.items() if work["activate"] or work["enable"]]
     idle = [host for host in rolling if not any(fleet.serving(host, app) for app in goals[host])]

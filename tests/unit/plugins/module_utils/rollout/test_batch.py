@@ -10,6 +10,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.rollout.batch imp
     drained,
     judge_batch,
     revert_plan,
+    rollout_report,
     rollout_summary,
     servers_to_enable,
 )
@@ -51,6 +52,18 @@ def test_a_good_batch_comes_back_whole() -> None:
     assert not end["failed"]
     assert end["lines"][0] == f"app1  shop  {NEW} is live  (out of the balancer 1.4 s, 2 sessions cut)"
     assert end["hosts"]["app2"]["seconds_out"] == 2.0
+
+
+def test_the_report_is_for_programs() -> None:
+    end = close_batch(judge_batch(PLAN, DRAINED, {"app1": activated(), "app2": activated()}), DRAINED, ENABLED)
+    report = rollout_report([end])
+    assert report == {
+        "failed": False,
+        "errors": [],
+        "seconds_out": {"app1": 1.4, "app2": 2.0},
+        "seconds_restart": {"app1": 0.8, "app2": 0.8},
+        "sessions_cut": 2,
+    }
 
 
 def test_a_reverted_host_comes_back_with_its_old_release_and_the_reason_is_told() -> None:
