@@ -54,7 +54,7 @@ def deploy_plan(
     except NotSetUp as error:
         if not check_mode:
             raise
-        return Plan(hosts=dict.fromkeys(hosts, idle), lines=error.message.splitlines()).as_facts()
+        return Plan(hosts=dict.fromkeys(hosts, host_work()), lines=error.message.splitlines()).as_facts()
     goals = deploy_goals(fleet, {app: manifest["id"] for app, manifest in manifests.items()})
     plan = make_plan(fleet, goals, sizes, min_healthy, revert)
     plan.run_once([app for app, manifest in manifests.items() if manifest["release_command"]])
