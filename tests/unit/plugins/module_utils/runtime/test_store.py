@@ -11,7 +11,6 @@ import subprocess
 
 import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
-from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.nodejs import prune
 from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.sources import Wanted
 
 from .world import World
@@ -89,7 +88,7 @@ def manifest(version: str, runtime: str = "nodejs") -> str:
     return json.dumps({"runtime": {"name": runtime, "version": version}})
 
 
-def test_prune_keeps_what_is_wanted_needed_or_running(world: World, tmp_path: pathlib.Path) -> None:
+def test_surplus_is_what_is_neither_wanted_nor_needed_nor_running(world: World, tmp_path: pathlib.Path) -> None:
     world.publish_npm("11.0.0")
     for version in ("18.0.0", "20.0.0", "22.0.0", "24.0.0"):
         world.publish_node(version)
@@ -101,22 +100,21 @@ def test_prune_keeps_what_is_wanted_needed_or_running(world: World, tmp_path: pa
     program.write_bytes(pathlib.Path("/bin/sleep").resolve().read_bytes())
     with subprocess.Popen([str(program), "30"]) as process:
         try:
-            assert prune(world.store, ["24.0.0"], check_mode=True) == ["18.0.0"]
-            assert len(world.store.versions()) == 4
-            assert prune(world.store, ["24.0.0"]) == ["18.0.0"]
-            assert world.store.versions() == ["20.0.0", "22.0.0", "24.0.0"]
+            assert world.store.surplus(["24.0.0"]) == ["18.0.0"]
         finally:
             process.kill()
-    assert prune(world.store, ["24.0.0"]) == ["22.0.0"]
-    assert world.present() == [".lock", "20.0.0", "24.0.0"]
+            process.wait()
+    assert world.store.surplus(["24.0.0"]) == ["18.0.0", "22.0.0"]
+    world.store.remove("18.0.0")
+    world.store.remove("18.0.0")
+    assert world.present() == [".lock", "20.0.0", "22.0.0", "24.0.0"]
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"runtime": {"name": "nodejs"}}'])
-def test_prune_removes_nothing_when_a_release_is_unclear(world: World, tmp_path: pathlib.Path, content: str) -> None:
+def test_nothing_is_surplus_when_a_release_is_unclear(world: World, tmp_path: pathlib.Path, content: str) -> None:
     world.publish_node("24.21.0")
     world.publish_npm("11.0.0")
     world.install(world.installer(), Wanted("24.21.0"))
     release(tmp_path, "1.0.0-0123456789", content)
     with pytest.raises(ApphostError, match=r"release\.json: does not say which runtime"):
-        prune(world.store, [])
-    assert world.store.versions() == ["24.21.0"]
+        world.store.surplus([])
