@@ -204,7 +204,7 @@ def steps(
 
 
 def _folders(layout: AppLayout, user: str, group: str) -> list[Folder]:
-    """The folders of layout.py. The app writes in two of them only, and cannot replace those: root has their parents."""
+    """Those of layout.py. The app writes in two of them only, and cannot replace those: their parents are root's."""
     return [
         Folder(layout.root, 0o755),
         Folder(layout.releases, 0o755),

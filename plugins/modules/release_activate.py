@@ -12,12 +12,12 @@ version_added: 0.1.0
 author: The Evenkeel engineers (@evenkeel)
 description:
   - Switches C(current) to the release, restarts all instances of the app at once and waits until each of them
-    is proven to run it.
-    If one is not, the old release is put back, restarted and proven, and the module fails saying why, with the last log lines.
+    is proven to run it. If one is not, the old release is put back, restarted and proven, and the module fails
+    saying why, with the last log lines.
   - An instance is proven when its process runs from the release (its working directory says so) and that same
-    process names the release in its answer to the health check, by default in the header C(X-Apphost-Release). Once is enough.
-    A process that names no release has to pass the check C(consecutive) times in a row, and one that no health check
-    is for has to stay alive for half a second.
+    process names the release in its answer to the health check, by default in the header C(X-Apphost-Release).
+    Once is enough. A process that names no release has to pass the check C(consecutive) times in a row, and one
+    that no health check is for has to stay alive for half a second.
   - Gives up early when an instance crashes twice, without waiting for the rest of its time.
   - From the switch on the module runs to its end, even if the connection or the controller dies. A host that dies is
     made safe by running the module again, with the same release or another one.

@@ -10,7 +10,7 @@ app folder, and that same process
 - passes the health check ``consecutive`` times, one ``interval`` apart, when it names no release, or
 - has stayed alive for :data:`SETTLE` seconds, when no health check is for it.
 
-All instances have to be so in one and the same look.
+When all are, the supervisor is asked once more: every one of these processes still has to be there.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.release.manifest 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.base import Snapshot, UnitState
 from ansible_collections.evenkeel.apphost.plugins.module_utils.waiter import Clock, WaitTimeoutError, wait_until
 
-# Seconds between two looks. One costs about 10 ms, and a host is out of the balancer meanwhile.
+# Seconds between two looks, and between two questions to the supervisor. A refused connection costs nothing; a question
+# costs 10-20 ms of the processor that the booting programs need, and a host is out of the balancer meanwhile.
 STEP = 0.05
+STATES_STEP = 0.2
 
 # A program that cannot work (module not found, no database) mostly ends while it loads: Node.js takes 0.1-0.5 s.
 SETTLE = 0.5
@@ -77,6 +79,8 @@ class Verification:
         )
         self._probe = probe
         self._progress: dict[str, _Progress] = {}
+        self._down: dict[str, str] = {}
+        self._states_due = 0.0
 
     def wait(self, timeout: float) -> None:
         """Return when all are proven; raises :class:`UnprovenError` if one is not within ``timeout`` seconds."""
@@ -88,14 +92,20 @@ class Verification:
 
     def look(self) -> list[tuple[Instance, str]]:
         """Look once; returns the instances not yet proven, each with what is missing."""
-        states = self._probe.states([instance["unit"] for instance in self._instances])
-        missing: dict[str, str] = {}
-        for instance in self._instances:
-            complaint = self._process(instance, states[instance["unit"]])
-            if complaint:
-                missing[instance["unit"]] = complaint
-        missing.update(self._answers([i for i in self._instances if i["unit"] not in missing]))
+        fresh = self._probe.clock.now() >= self._states_due
+        if fresh:
+            self._look_at_processes()
+        missing = {**self._down, **self._answers([i for i in self._instances if i["unit"] not in self._down])}
+        if not missing and not fresh:
+            self._states_due = 0.0
+            return self.look()
         return [(instance, missing[instance["unit"]]) for instance in self._instances if instance["unit"] in missing]
+
+    def _look_at_processes(self) -> None:
+        states = self._probe.states([instance["unit"] for instance in self._instances])
+        complaints = {i["unit"]: self._process(i, states[i["unit"]]) for i in self._instances}
+        self._down = {unit: complaint for unit, complaint in complaints.items() if complaint}
+        self._states_due = self._probe.clock.now() + STATES_STEP
 
     def _process(self, instance: Instance, state: UnitState) -> str | None:
         """What is wrong with the process of an instance, before anybody asks it anything."""

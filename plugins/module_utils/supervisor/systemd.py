@@ -28,6 +28,9 @@ PROPERTIES = (
     "UnitFileState",
 )
 
+MOST_LINES = 1000
+"""How far back in the journal the end of the process before is looked for."""
+
 UNITS = "/etc/systemd/system"
 """Where units of the administrator live, and the ``<target>.wants`` folders of what is enabled."""
 
@@ -90,11 +93,13 @@ class Systemd:
         self._systemctl("disable", units)
 
     def log_lines(self, unit: str, since: float, count: int) -> list[str]:
-        """The unit's lines in the journal, systemd's own among them."""
+        """The unit's lines in the journal, systemd's own among them, without the end of what ran before."""
         self._run(["journalctl", "--sync"])
         argv = ["journalctl", "--quiet", "--no-pager", "--output=cat", f"--unit={unit}"]
-        status, out, _err = self._run([*argv, f"--since=@{since:.6f}", f"--lines={count}"])
-        return out.splitlines() if status == 0 else []
+        status, out, _err = self._run([*argv, f"--since=@{since:.6f}", f"--lines={MOST_LINES}"])
+        lines = out.splitlines() if status == 0 else []
+        stopped = next((at for at, line in enumerate(lines) if line.startswith("Stopped ")), -1)
+        return lines[stopped + 1 :][-count:]
 
     def _show(self, patterns: t.Sequence[str]) -> dict[str, UnitState]:
         status, out, err = self._run(["systemctl", "show", f"--property={','.join(PROPERTIES)}", "--", *patterns])

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import dataclass, field
 
@@ -12,6 +13,9 @@ Value = t.Union[str, int, float, bool, None, t.Sequence[str]]
 Directives = dict[str, Value]
 
 HEADER = "# Ansible managed: evenkeel.apphost. Changes by hand are overwritten; put them into a drop-in.\n"
+
+# What ends or escapes in a quoted Environment= value.
+_ESCAPED = re.compile(r'["\\]')
 
 # RestartSteps= and RestartMaxDelaySec= came with this version; an older one would warn about them at every reload.
 BACK_OFF_SINCE = 254
@@ -121,13 +125,13 @@ def _program(
     app: t.Mapping[str, t.Any], process: str, definition: t.Mapping[str, t.Any], options: UnitOptions
 ) -> Directives:
     current = app["paths"]["current"]
-    environment = {
-        **({"NODE_EXTRA_CA_CERTS": options.ca_file} if options.ca_file and app["runtime"]["name"] == "nodejs" else {}),
-        **options.environment,
-        **({"PORT": "%i"} if definition["port"] else {}),
-        "APPHOST_INSTANCE": "%i",
-        "APPHOST_DATA": app["paths"]["data"],
-    }
+    given = {name: str(value) for name, value in options.environment.items()}
+    if options.ca_file and app["runtime"]["name"] == "nodejs":
+        given.setdefault("NODE_EXTRA_CA_CERTS", options.ca_file)
+    environment = {name: _ESCAPED.sub(r"\\\g<0>", value).replace("%", "%%") for name, value in given.items()}
+    environment.update({"APPHOST_INSTANCE": "%i", "APPHOST_DATA": app["paths"]["data"]})
+    if definition["port"]:
+        environment["PORT"] = "%i"
     return {
         "Type": "exec",
         "User": app["user"],

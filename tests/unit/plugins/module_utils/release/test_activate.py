@@ -301,6 +301,20 @@ def test_a_worker_has_to_stay_alive_for_a_while(world: World) -> None:
     assert world.activate(one)["seconds"]["verify"] >= SETTLE
 
 
+def test_a_worker_that_ends_soon_is_noticed_beside_a_healthy_web(world: World) -> None:
+    one = world.stage("1", units=(WEB0, WORKER), crash_after=0.3, crashing=(WORKER,))
+    error = failure(world, one)
+    assert error.details["failed_instance"] == WORKER
+    assert error.details["reason"].startswith("instance worker 1: its program ended 2 times")
+
+
+def test_an_instance_proven_that_dies_before_the_others_are_ready_has_to_be_proven_again(world: World) -> None:
+    one = world.stage("1", units=(WEB0, WORKER), boot=0.0, crash_after=0.45, crashing=(WEB0,))
+    # The worker settles after 0.5 s; web answered at once, but its process is gone by then.
+    error = failure(world, one)
+    assert error.details["failed_instance"] == WEB0
+
+
 @pytest.mark.parametrize(
     ("behaviour", "reason"),
     [

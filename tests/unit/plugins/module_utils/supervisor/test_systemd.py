@@ -110,8 +110,17 @@ def test_a_refusal_carries_systemds_words() -> None:
         supervisor(Script((4, "", "Access denied\n"))).stop(["a@1.service"])
 
 
-def test_log_lines_are_those_since_the_start() -> None:
-    script = Script((0, "", ""), (0, "one\ntwo\n", ""))
-    assert supervisor(script).log_lines("a@1.service", 1795257579.25, 20) == ["one", "two"]
+def test_log_lines_are_the_last_since_the_start() -> None:
+    script = Script((0, "", ""), (0, "one\ntwo\nthree\n", ""))
+    assert supervisor(script).log_lines("a@1.service", 1795257579.25, 2) == ["two", "three"]
     assert "--since=@1795257579.250000" in script.calls[1]
-    assert "--lines=20" in script.calls[1]
+
+
+def test_log_lines_leave_out_the_end_of_the_process_before() -> None:
+    lines = "Stopping a@1.service - A...\nbye\nStopped a@1.service - A.\nStarted a@1.service - A.\nboom\nStopped again\n"
+    script = Script((0, "", ""), (0, lines, ""))
+    assert supervisor(script).log_lines("a@1.service", 0.0, 20) == [
+        "Started a@1.service - A.",
+        "boom",
+        "Stopped again",
+    ]
