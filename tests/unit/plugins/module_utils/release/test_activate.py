@@ -310,9 +310,8 @@ def test_a_worker_that_ends_soon_is_noticed_beside_a_healthy_web(world: World) -
 
 def test_an_instance_proven_that_dies_before_the_others_are_ready_has_to_be_proven_again(world: World) -> None:
     one = world.stage("1", units=(WEB0, WORKER), boot=0.0, crash_after=0.45, crashing=(WEB0,))
-    # The worker settles after 0.5 s; web answered at once, but its process is gone by then.
-    error = failure(world, one)
-    assert error.details["failed_instance"] == WEB0
+    # The worker settles after 0.5 s. Web answered at once, but that process is gone by then; the next one comes 1 s later.
+    assert world.activate(one)["seconds"]["verify"] > 1.4
 
 
 @pytest.mark.parametrize(
