@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
 
 from devtools import environment, scenarios
 from devtools.engine import ensure_engine
 from devtools.lab import command as lab
+from devtools.paths import ROOT, link_collection
 from devtools.terminal import DevError, say
 
 
@@ -35,6 +38,10 @@ def _parser() -> argparse.ArgumentParser:
     setup.add_argument("--repin", action="store_true", help="choose new versions from requirements/dev.in first")
     setup.set_defaults(run=_setup)
 
+    docs = commands.add_parser("docs", help="write the documentation that follows from the code")
+    docs.add_argument("--check", action="store_true", help="change nothing; fail when a file is out of date")
+    docs.set_defaults(run=_docs)
+
     lab_parser = commands.add_parser("lab", help="start, reboot, list and remove fleets of Debian hosts in containers")
     lab.add_arguments(lab_parser)
     lab_parser.set_defaults(run=lab.run)
@@ -52,6 +59,14 @@ def _setup(arguments: argparse.Namespace) -> int:
     if not environment.setup():
         say("nothing to do")
     return 0
+
+
+def _docs(arguments: argparse.Namespace) -> int:
+    environment.setup()
+    command = [str(environment.tool("python")), "-m", "devtools.docs", *(["--check"] if arguments.check else [])]
+    # The app schema is read from the collection itself.
+    env = {**os.environ, **environment.tool_environment(), "PYTHONPATH": str(link_collection())}
+    return subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
 
 
 def _molecule(arguments: argparse.Namespace) -> int:

@@ -138,16 +138,22 @@ def role_options(role: Path) -> str:
 def _options(options: dict[str, t.Any], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
     """One row an option, followed by the rows of its own options."""
     for name, option in options.items():
-        kind, elements = option.get("type", "str"), option.get("elements")
+        kind = option.get("type", "str")
         required = "**required**" if option.get("required") else ""
         default = "" if option.get("default") is None else code(option["default"])
         choices = option.get("choices")
         words = [paragraphs(option.get("description"), between=" ")]
         if choices:
             words.append(f"One of {', '.join(map(code, choices))}.")
-        yield f"`{prefix}{name}`", f"{kind} of {elements}" if elements else kind, required or default, " ".join(words)
+        yield f"`{prefix}{name}`", _type(option), required or default, " ".join(words)
         deeper = f"{prefix}{name}{'[]' if kind == 'list' else ''}."
         yield from _options(option.get("options") or option.get("suboptions") or {}, deeper)
+
+
+def _type(option: dict[str, t.Any]) -> str:
+    """The type of an option or returned value, with that of its elements."""
+    kind, elements = option.get("type", "str"), option.get("elements", "raw")
+    return kind if elements == "raw" else f"{kind} of {elements}"
 
 
 # Plugins

@@ -63,7 +63,7 @@ def has_type(value: t.Any, option: dict[str, t.Any]) -> bool:
     kind = option.get("type", "str")
     if value is None or is_template(value) or kind == "raw":
         return True
-    if isinstance(value, bool) != (kind == "bool") or not isinstance(value, TYPES[kind]):
+    if type(value) not in TYPES[kind]:
         return False
     elements = {"type": option.get("elements", "raw")}
     return kind != "list" or all(has_type(item, elements) for item in value)
@@ -71,7 +71,7 @@ def has_type(value: t.Any, option: dict[str, t.Any]) -> bool:
 
 def names_in(template: str) -> set[str]:
     """The variables that a template looks at."""
-    nodes: t.Iterable[t.Any] = jinja2.Environment(autoescape=True).parse(template).find_all(jinja2.nodes.Name)
+    nodes = jinja2.Environment(autoescape=True).parse(template).find_all(jinja2.nodes.Name)
     return {node.name for node in nodes if node.ctx == "load"}
 
 
