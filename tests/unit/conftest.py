@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def collections_path() -> pathlib.Path:
-    """The folder above ``ansible_collections`` that leads to this checkout (a link in ``.dev`` when it is elsewhere)."""
+    """The folder above ``ansible_collections`` that leads to this checkout (in ``.dev`` when it is elsewhere)."""
     if ROOT.parts[-3:] == ("ansible_collections", "evenkeel", "apphost"):
         return ROOT.parents[2]
     home = ROOT / ".dev" / "collections"
