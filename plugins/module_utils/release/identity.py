@@ -4,9 +4,8 @@
 """What makes two releases the same: the release id.
 
 The id is ``<version>-<10 hex>``. The hex digits are the first 40 bits of the SHA-256 over the canonical
-JSON of the manifest's keys in :data:`BEHAVIOUR`: what decides how the release behaves. Health checks,
-how many releases are kept and the like are not among them: they say how to watch a release, and changing
-them restarts nothing.
+JSON of the manifest's keys in :data:`BEHAVIOUR`: what decides how the release behaves, and how it is proven
+to work. A staged release is never altered, so a mended health check makes a new one.
 
 **Frozen.** Hosts remember releases by their ids. A change of what is hashed, or how, makes every app on
 every host a "new" release and restarts it: raise :data:`SCHEMA` for that, knowingly. A test holds a literal id.
@@ -34,6 +33,7 @@ BEHAVIOUR = (
     "dependencies",
     "processes",
     "instances",
+    "health",
     "env_digest",
     "supervisor",
     "user",
@@ -79,9 +79,14 @@ def sanitise_version(version: str) -> str:
     return clean
 
 
+def is_release_id(name: str) -> bool:
+    """Whether ``name`` has the form of a release id."""
+    return bool(_RELEASE_ID.fullmatch(name))
+
+
 def check_release_id(release: str) -> str:
     """Return ``release`` if it has the form of an id; it is about to become part of a path."""
-    if not _RELEASE_ID.fullmatch(release):
+    if not is_release_id(release):
         raise ApphostError(
             f"{release!r} is not a release id",
             do=f"An id is <version>-<{ID_DIGITS} hex digits>, as release_info lists them.",

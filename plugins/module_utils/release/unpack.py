@@ -14,7 +14,8 @@ import typing as t
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.artifact import leads_out
 
-Chown = t.Callable[[int, int, int], t.Any]
+# Takes a path or a descriptor, user and group, as os.chown does.
+Chown = t.Callable[[t.Any, int, int], t.Any]
 
 
 def unpack(
@@ -29,7 +30,7 @@ def unpack(
 
     Files get ``file_mode``, those that are executable in the tar also an execute bit for each read bit;
     folders get ``folder_mode``; all belong to root (or whoever runs this) and, when ``gid`` is given, to that
-    group. The umask does not matter. ``chown`` takes a file descriptor or path, user and group.
+    group. The umask does not matter.
 
     Raises :class:`ApphostError` for a tar that is damaged or holds what no artifact may hold, and ``OSError``
     (a full disk); the caller removes ``folder`` then.

@@ -1,0 +1,81 @@
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bring a bundle to the host, if the host needs it, and let the module stage it.
+
+A look whether the folder of the release is there costs one short command; it becomes that name only when complete.
+Then the bundle is copied (not for a release that is there, and not in check mode) and the module is called, once.
+Ansible removes the temporary folder afterwards, whatever happens.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import typing as t
+
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
+from ansible_collections.evenkeel.apphost.plugins.module_utils.release.manifest import Manifest, parse_manifest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.release.secrets import read_secrets
+
+MODULE = "evenkeel.apphost.release_stage"
+
+
+class ActionModule(ActionBase):
+    """The action behind ``evenkeel.apphost.release_stage``."""
+
+    _supports_check_mode = True
+    _supports_diff = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Return what the module returns."""
+        super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        bundle = arguments.pop("bundle", None)
+        try:
+            manifest = parse_manifest(arguments.get("release"), "release_stage: release")
+            arguments["secrets"] = _secrets(manifest["app"], arguments.get("secrets"))
+        except ApphostError as error:
+            raise AnsibleActionFail(error.message) from None
+        if bundle and not self._task.check_mode and not self._is_staged(manifest):
+            arguments["bundle"] = self._carry_over(os.path.expanduser(bundle), manifest)
+        result: dict[str, t.Any] = self._execute_module(MODULE, module_args=arguments, task_vars=task_vars)
+        return result
+
+    def _is_staged(self, manifest: Manifest) -> bool:
+        folder = AppLayout(manifest["app"]).release(manifest["id"])
+        return bool(self._low_level_execute_command(f"test -d {shlex.quote(folder)}")["rc"] == 0)
+
+    def _carry_over(self, bundle: str, manifest: Manifest) -> str:
+        """Copy the bundle and return its path on the host."""
+        if not os.path.isfile(bundle):
+            raise AnsibleActionFail(
+                f"app {manifest['app']}: the bundle {bundle} is not on the controller. Bundle it again."
+            )
+        folder = self._make_tmp_path()
+        remote = self._connection._shell.join_path(folder, "bundle.tar")
+        try:
+            self._transfer_file(bundle, remote)
+        except AnsibleConnectionFailure:
+            raise
+        except AnsibleError as error:
+            size = os.path.getsize(bundle) / 1024 / 1024
+            raise AnsibleActionFail(
+                f"app {manifest['app']}: the bundle ({size:.1f} MiB) cannot be copied to {folder} on the host. "
+                f"Is there space? {error}"
+            ) from error
+        # Costs nothing when root takes over, which reads everything.
+        self._fixup_perms2((folder, remote), execute=False)
+        return str(remote)
+
+
+def _secrets(app: str, secrets: t.Any) -> str | None:
+    """The secrets as JSON text, with numbers and booleans as the strings they are in the environment."""
+    if isinstance(secrets, str):
+        secrets = json.loads(secrets) if secrets else None
+    read = read_secrets({app: secrets or {}}, "release_stage: secrets")[app]
+    return json.dumps(read) if read else None

@@ -1,0 +1,173 @@
+#!/usr/bin/python
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Put a release on a host without touching what runs there."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release_stage
+short_description: Put a release on a host without touching what runs there
+version_added: 0.1.0
+author:
+  - The Evenkeel engineers (@evenkeel)
+description:
+  - Copies the bundle to the host, unpacks it, installs the dependencies from its lockfile, writes the launchers and
+    the environment, and only then gives the folder the name of the release. What runs is not touched;
+    M(evenkeel.apphost.release_activate) does that.
+  - A release that is on the host already is left alone, and its bundle is not copied again.
+  - A failure of any kind, a full disk among them, leaves the host as it was. What a killed run leaves behind is
+    removed by the next.
+  - Files belong to root and can be read by the app's group; the app cannot change them. Modes do not depend on the
+    umask.
+extends_documentation_fragment:
+  - evenkeel.apphost._attributes
+  - evenkeel.apphost._attributes.changes
+attributes:
+  check_mode:
+    details: Nothing is copied. What site.yml has not made yet (a runtime, a folder) is a warning instead of an error,
+      so that a check of a bare host can go on.
+options:
+  release:
+    description: The manifest of the release, as RV(evenkeel.apphost.release_bundle#module:releases) has it.
+    type: dict
+    required: true
+  bundle:
+    description: The path of its tar on the controller, as RV(evenkeel.apphost.release_bundle#module:bundles) has it.
+      Needed unless the release is on the host already.
+    type: path
+  secrets:
+    description: The app's secret environment variables, the same as for M(evenkeel.apphost.release_bundle). They are
+      written to a file that only root can read.
+    type: json
+  registry:
+    description: Address of the package registry. Without it the package manager's own default is used.
+    type: str
+  registry_token:
+    description: Token for O(registry). It reaches no log, no command line and no file that stays.
+    type: str
+  ca_file:
+    description: A file on the host with certificates of authorities to trust besides the system's, for O(registry).
+    type: path
+notes:
+  - Needs root on the host.
+seealso:
+  - module: evenkeel.apphost.release_bundle
+  - module: evenkeel.apphost.release_activate
+  - module: evenkeel.apphost.release_prune
+"""
+
+EXAMPLES = r"""
+- name: Stage the shop everywhere
+  evenkeel.apphost.release_stage:
+    release: "{{ bundled.releases.shop }}"
+    bundle: "{{ bundled.bundles.shop }}"
+    secrets: "{{ apphost_secrets.shop }}"
+  become: true
+"""
+
+RETURN = r"""
+release:
+  description: The id of the release.
+  returned: success
+  type: str
+  sample: 1.4.2-20d17d6f5f
+folder:
+  description: Its folder on the host.
+  returned: success
+  type: str
+  sample: /srv/apphost/shop/releases/1.4.2-20d17d6f5f
+dependencies:
+  description: What was installed; V(null) when nothing was done.
+  returned: success
+  type: dict
+  sample: {manager: npm, packages: 68, from_cache: true, scripts_skipped: []}
+seconds:
+  description: How long each phase took, and all of them (V(total)). Empty when nothing was done.
+  returned: success
+  type: dict
+  sample: {verify: 0.01, unpack: 0.02, install: 0.2, finish: 0.05, total: 0.28}
+"""
+
+import json
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, run_module
+from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
+from ansible_collections.evenkeel.apphost.plugins.module_utils.release import host
+from ansible_collections.evenkeel.apphost.plugins.module_utils.release.manifest import parse_manifest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.release.stage import Registry, Report, Stage
+
+ARGUMENT_SPEC: dict[str, t.Any] = {
+    "release": {"type": "dict", "required": True},
+    "bundle": {"type": "path"},
+    # JSON, not a dict: of a dict Ansible would blank every single value wherever it occurs in the result, and a
+    # secret "1" would spoil every release id.
+    "secrets": {"type": "json", "no_log": True},
+    "registry": {"type": "str"},
+    "registry_token": {"type": "str", "no_log": True},
+    "ca_file": {"type": "path"},
+}
+
+
+def make_stage(module: AnsibleModule) -> Stage:
+    """Put the parts together as the options ask."""
+    options = module.params
+
+    def run(command: list[str]) -> tuple[int, str, str]:
+        ended: tuple[int, str, str] = module.run_command(
+            command, environ_update={"LC_ALL": "C"}, handle_exceptions=False
+        )
+        return ended
+
+    manifest = parse_manifest(options["release"], "release")
+    return Stage(
+        layout=AppLayout(manifest["app"]),
+        manifest=manifest,
+        secrets=json.loads(options["secrets"] or "{}"),
+        run=run,
+        registry=Registry(options["registry"], options["registry_token"], options["ca_file"]),
+    )
+
+
+def carry_out(module: AnsibleModule, stage: Stage) -> Report:
+    """Stage, or say in check mode what would happen."""
+    if module.check_mode:
+        lacks = stage.lacks()
+        if lacks:
+            module.warn(f"app {stage.layout.name}: {lacks}. Run site.yml for this host first.")
+        elif not stage.staged:
+            stage.check_space()
+        return Report(changed=not stage.staged)
+    if module.params["bundle"]:
+        return stage.carry_out(module.params["bundle"])
+    if not stage.staged:
+        raise ApphostError(f"release {stage.release} is not on the host, and no bundle is given", "release_stage")
+    return stage.skip()
+
+
+def work(module: AnsibleModule) -> dict[str, t.Any]:
+    """Stage and report."""
+    stage = make_stage(module)
+    before = host.staged_releases(stage.layout)
+    report = carry_out(module, stage)
+    after = sorted({*before, stage.release})
+    return {
+        "changed": report.changed,
+        "release": stage.release,
+        "folder": stage.layout.release(stage.release),
+        "dependencies": report.dependencies.as_dict() if report.dependencies else None,
+        "seconds": report.seconds,
+        "diff": {"before": host.as_text(stage.layout, before), "after": host.as_text(stage.layout, after)},
+    }
+
+
+def main() -> None:
+    """Enter."""
+    run_module(ARGUMENT_SPEC, work)
+
+
+if __name__ == "__main__":
+    main()
