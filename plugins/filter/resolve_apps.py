@@ -94,7 +94,7 @@ def plain(value: t.Any) -> t.Any:
 def resolve_apps(apps: t.Any, secrets: t.Any = None, base_dir: str | None = None) -> list[dict[str, t.Any]]:
     """The filter itself; see its documentation above."""
     try:
-        return resolve.resolve_apps(plain(apps), plain(secrets), base_dir, TEMPLATES_GIVE_STRINGS)
+        return resolve.resolve_apps(plain(apps), plain(secrets), plain(base_dir), TEMPLATES_GIVE_STRINGS)
     except ApphostError as error:
         raise AnsibleFilterError(error.message) from None
 
