@@ -55,7 +55,7 @@ def _sections(place: _Place) -> Iterator[str]:
         places = list(_below(path, entry.kind))
         rows.append(_row(name, entry, places))
         below += places
-    yield f"## {place.title}\n\n{table(HEAD, rows)}"
+    yield f"### {place.title}\n\n{table(HEAD, rows)}"
     for deeper in below:
         yield from _sections(deeper)
 

@@ -33,7 +33,7 @@ def test_the_examples_of_the_apps_page_resolve() -> None:
 def test_the_apps_page_has_every_key_and_every_link_leads_somewhere() -> None:
     text = app_keys.text()
     assert [key for key in APP.fields if f"\n| `{key}` |" not in text] == []
-    headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    headings = re.findall(r"^### (.*)$", text, re.MULTILINE)
     # The anchor that Markdown viewers make of a heading.
     anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
     assert set(re.findall(r"\]\(#([^)]*)\)", text)) <= anchors
