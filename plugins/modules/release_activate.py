@@ -17,7 +17,7 @@ description:
   - An instance is proven when its process runs from the release (its working directory says so) and that same
     process names the release in its answer to the health check, by default in the header C(X-Apphost-Release).
     Once is enough. A process that names no release has to pass the check C(consecutive) times in a row, and one
-    that no health check is for has to stay alive for half a second.
+    that no health check is for has to stay alive for 0.3 seconds (2 seconds in an app without any health check).
   - Gives up early when an instance crashes twice, without waiting for the rest of its time.
   - From the switch on the module runs to its end, even if the connection or the controller dies. A host that dies is
     made safe by running the module again, with the same release or another one.

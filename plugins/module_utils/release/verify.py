@@ -8,7 +8,7 @@ app folder, and that same process
 
 - names the release in its answer to the health check, with the expected status (once is enough), or
 - passes the health check ``consecutive`` times, one ``interval`` apart, when it names no release, or
-- has stayed alive for :data:`SETTLE` seconds, when no health check is for it.
+- has stayed alive for :data:`SETTLE` seconds, when no health check is for it (:data:`SETTLE_ALONE` if for none at all).
 
 When all are, the supervisor is asked once more: every one of these processes still has to be there.
 """
@@ -28,8 +28,11 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.waiter import Clo
 STEP = 0.05
 STATES_STEP = 0.2
 
-# A program that cannot work (module not found, no database) mostly ends while it loads: Node.js takes 0.1-0.5 s.
-SETTLE = 0.5
+# A program that cannot work (module not found, no database) mostly ends while it loads: Node.js takes 0.1-0.5 s. Beside
+# instances that have to answer, which takes them as long, a short time will do: a host is out of the balancer. An app
+# that nobody can ask is in no balancer.
+SETTLE = 0.3
+SETTLE_ALONE = 2.0
 
 # The first crash may be bad luck, a second one is a habit: no need to wait for the rest of the time.
 CRASHES = 2
@@ -77,6 +80,7 @@ class Verification:
             if health
             else None
         )
+        self._settle = SETTLE if health else SETTLE_ALONE
         self._probe = probe
         self._progress: dict[str, _Progress] = {}
         self._down: dict[str, str] = {}
@@ -137,10 +141,10 @@ class Verification:
                 missing[instance["unit"]] = f"passed {progress.passed} of {self._health['consecutive']} health checks"
                 if now >= progress.ask_at:
                     asked[instance["port"]] = instance
-            elif now - progress.since >= SETTLE:
+            elif now - progress.since >= self._settle:
                 progress.proven = True
             else:
-                missing[instance["unit"]] = f"it has run for less than {SETTLE:g} s"
+                missing[instance["unit"]] = f"it has run for less than {self._settle:g} s"
         if self._check and self._health and asked:
             for port, answer in self._probe.ask_all(list(asked), self._check).items():
                 unit = asked[port]["unit"]
