@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -61,12 +62,19 @@ def tool(name: str) -> Path:
     return VENV / "bin" / name
 
 
+def run_tool(name: str, *arguments: str) -> int:
+    """Run a tool at the terminal; returns its exit status."""
+    return subprocess.call([tool(name), *arguments], cwd=ROOT, env={**os.environ, **tool_environment()})
+
+
 def tool_environment() -> dict[str, str]:
     """Variables for the tools: their programs first, this checkout's collection, nothing written to ``~``."""
+    collections = str(link_collection())
     return {
         "PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "VIRTUAL_ENV": str(VENV),
-        "ANSIBLE_COLLECTIONS_PATH": str(link_collection()),
+        "ANSIBLE_COLLECTIONS_PATH": collections,
+        "PYTHONPATH": collections,
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
         "ANSIBLE_HOME": str(DEV / "ansible"),
     }

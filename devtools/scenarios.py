@@ -10,12 +10,11 @@ from collections.abc import Sequence
 
 from devtools.environment import tool, tool_environment
 from devtools.paths import ROOT
-from devtools.terminal import DevError, run_logged, step
+from devtools.terminal import DevError, run_logged
 
 ACTION = re.compile(r" > (\w+)\] Executing$")
 
 ENVIRONMENT = {
-    "NO_COLOR": "1",
     "MOLECULE_COMMAND_BORDERS": "0",
     # Creating and destroying happens before and after there is an inventory.
     "MOLECULE_ANSIBLE_ARGS_STRICT_MODE": "1",
@@ -39,15 +38,14 @@ def choose(wanted: Sequence[str]) -> list[str]:
 
 def run(scenario: str, keep: bool = False) -> None:
     """Run a scenario's whole sequence; ``keep`` leaves its fleet up, to look at."""
-    command = [tool("molecule"), "test", "--scenario-name", scenario]
-    with step(f"molecule scenario {scenario}"):
-        run_logged(
-            [*command, "--destroy=never"] if keep else command,
-            f"molecule-{scenario}",
-            env={**tool_environment(), **ENVIRONMENT},
-            what=f"scenario {scenario}",
-            tell=_action,
-        )
+    command = [str(tool("molecule")), "test", "--scenario-name", scenario, *(["--destroy=never"] if keep else [])]
+    run_logged(
+        command,
+        f"molecule-{scenario}",
+        env={**tool_environment(), **ENVIRONMENT},
+        what=f"scenario {scenario}",
+        tell=_action,
+    )
 
 
 def _action(line: str) -> str | None:

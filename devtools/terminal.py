@@ -77,7 +77,7 @@ def run_logged(
     cwd: Path = ROOT,
     stdin: t.IO[bytes] | int = subprocess.DEVNULL,
     what: str | None = None,
-    tell: Callable[[str], str | None] = lambda line: None,
+    tell: Callable[[str], str | None] | None = None,
 ) -> Path:
     """Run a long command with its output in ``.dev/logs/<log>.log``; show the output when it fails.
 
@@ -95,7 +95,7 @@ def run_logged(
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 cwd=cwd,
-                env={**os.environ, **(env or {})},
+                env={**os.environ, **(env or {}), "NO_COLOR": "1", "ANSIBLE_NOCOLOR": "1"},
                 encoding="utf-8",
                 errors="replace",
             )
@@ -104,7 +104,7 @@ def run_logged(
         with process:
             for line in process.stdout or ():
                 sink.write(line)
-                if shown_now := tell(line.rstrip("\r\n")):
+                if tell and (shown_now := tell(line.rstrip("\r\n"))):
                     say(f"    {shown_now}")
     if process.returncode:
         sys.stdout.write(path.read_text())

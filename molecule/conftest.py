@@ -48,7 +48,7 @@ def pytest_runtest_makereport(
     """When a test about a host fails, show what its services said."""
     report = yield
     host = item.funcargs.get("host")
-    if report.failed and call.when == "call" and host is not None:
+    if report.failed and call.when == "call" and isinstance(host, Host):
         for title, command in (
             ("failed units", "systemctl list-units --failed --plain --no-legend"),
             ("journal", JOURNAL),

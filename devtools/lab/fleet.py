@@ -172,6 +172,7 @@ def _network(fleet: str) -> str:
 
 
 def container_name(fleet: str, host: str) -> str:
+    """The name of a host's container."""
     return f"evenkeel-{fleet}-{host}"
 
 
