@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.app_model.resolve import resolve_apps
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
-from ansible_collections.evenkeel.apphost.plugins.module_utils.release import bundle, identity, manifest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.release import artifact, bundle, identity, manifest
 
 
 def write_app(root: Path, version: str | None = "1.4.2", **package: Any) -> Path:
@@ -179,7 +179,7 @@ def test_an_app_that_goes_wrong_half_way_leaves_no_file(
         emit(b"some")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(bundle.artifact, "pack", full)
+    monkeypatch.setattr(artifact, "pack", full)
     with pytest.raises(ApphostError, match=r"app hello: bundling: no space left on the device. Free some space"):
         bundled(hello, dest)
     assert os.listdir(dest) == []
