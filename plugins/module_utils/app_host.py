@@ -13,6 +13,7 @@ import grp
 import os
 import pwd
 import stat
+import tempfile
 import typing as t
 from dataclasses import dataclass
 
@@ -169,14 +170,17 @@ class Settings:
         return self.text
 
     def make(self) -> None:
-        """Write it and apply it. What it no longer sets stays as it is until the next boot."""
+        """Apply it and write it: a file the program refuses never gets there. What it no longer sets stays until boot."""
         if self.text is None:
             remove_if_there(self.path)
             return
         os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
-        write_atomic(self.path, self.text.encode(), 0o644)
         if self.apply:
-            _command(self.run, [*self.apply, self.path])
+            with tempfile.NamedTemporaryFile("w", prefix="apphost-", suffix=".conf", encoding="utf-8") as candidate:
+                candidate.write(self.text)
+                candidate.flush()
+                _command(self.run, [*self.apply, candidate.name])
+        write_atomic(self.path, self.text.encode(), 0o644)
 
 
 def steps(

@@ -253,6 +253,7 @@ class Activation:
         return ApphostError(
             ". ".join(told),
             self._layout.name,
+            changed=True,
             reverted=reverted,
             release=self._release,
             live=live_release(self._layout),

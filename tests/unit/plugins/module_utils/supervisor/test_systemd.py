@@ -117,7 +117,9 @@ def test_log_lines_are_the_last_since_the_start() -> None:
 
 
 def test_log_lines_leave_out_the_end_of_the_process_before() -> None:
-    lines = "Stopping a@1.service - A...\nbye\nStopped a@1.service - A.\nStarted a@1.service - A.\nboom\nStopped again\n"
+    lines = (
+        "Stopping a@1.service - A...\nbye\nStopped a@1.service - A.\nStarted a@1.service - A.\nboom\nStopped again\n"
+    )
     script = Script((0, "", ""), (0, lines, ""))
     assert supervisor(script).log_lines("a@1.service", 0.0, 20) == [
         "Started a@1.service - A.",
