@@ -40,7 +40,7 @@ def unit() -> list[Check]:
 
     def run() -> None:
         UNIT_REPORT.unlink(missing_ok=True)
-        command = [tool("pytest"), "--quiet", f"--junit-xml={UNIT_REPORT}"]
+        command: Command = [tool("pytest"), "--quiet", f"--junit-xml={UNIT_REPORT}"]
         run_logged(command, "unit", env=tool_environment(), what="pytest")
 
     return [Check("unit tests", run, partial(read_junit, UNIT_REPORT))]

@@ -27,11 +27,9 @@ def try_out() -> None:
     """Build it, install it into an empty folder, and load its main playbook from there by its full name."""
     archive = build()
     installed = FOLDER / "installed"
-    environment = {
-        **tool_environment(),
-        "ANSIBLE_COLLECTIONS_PATH": str(installed),
-        "ANSIBLE_CONFIG": "/dev/null",
-    }
+    # Nothing of this checkout may help.
+    environment = {name: value for name, value in tool_environment().items() if name in ("PATH", "ANSIBLE_HOME")}
+    environment["ANSIBLE_COLLECTIONS_PATH"] = str(installed)
     # --no-deps: what it depends on comes with the ansible package of the tools' environment.
     install: Command = [
         tool("ansible-galaxy"),
