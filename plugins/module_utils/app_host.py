@@ -170,7 +170,7 @@ class Settings:
         return self.text
 
     def make(self) -> None:
-        """Apply it and write it: a file the program refuses never gets there. What it no longer sets stays until boot."""
+        """Apply and write it: a file the program refuses never gets there. What it no longer sets stays until boot."""
         if self.text is None:
             remove_if_there(self.path)
             return

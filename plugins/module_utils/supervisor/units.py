@@ -69,7 +69,7 @@ class UnitOptions:
     start_limit: int = 60
     start_limit_interval: float = 300.0
     slice: str | None = None
-    environment: t.Mapping[str, str] = field(default_factory=dict)
+    environment: t.Mapping[str, t.Any] = field(default_factory=dict)
     ca_file: str | None = None
     extra: t.Mapping[str, Directives] = field(default_factory=dict)
 
