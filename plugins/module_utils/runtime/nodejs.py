@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import json
 import os
 import shutil
@@ -155,10 +156,12 @@ class NodejsInstaller:
         self._try_node(tree, wanted.version, origin)
         npm = _adopt_npm(tree)
         version = self.npm_wanted(wanted)
-        if version and (npm or {}).get("version") != version:
-            npm = self._fetch_npm(version, wanted.checksums.get("npm"), scratch, tree, tree)
+        pin = wanted.checksums.get("npm")
+        # Of an npm that came along nobody knows the package's checksum, so a pin asks for the package.
+        if version and (pin or npm is None or npm["version"] != version):
+            _remove_npms(tree)
+            npm = self._fetch_npm(version, pin, scratch, tree, tree)
             _link_npm(tree, version)
-            _remove_npms(tree, keep={version})
         self.store.write_stamp(tree, {**self._node_stamp(wanted.version, origin, tree), "npm": npm})
         self._write_out(tree)
         self.store.replace(self.store.root(wanted.version), tree)
@@ -270,11 +273,12 @@ def _npm_place(root: str, version: str) -> str:
     return os.path.join(root, "lib", f"npm-{version}")
 
 
-def _remove_npms(root: str, keep: t.Container[str | None]) -> None:
+def _remove_npms(root: str, keep: t.Container[str | None] = ()) -> None:
     """Remove the npm folders of other versions."""
-    for name in os.listdir(os.path.join(root, "lib")):
-        if name.startswith("npm-") and name[len("npm-") :] not in keep:
-            shutil.rmtree(os.path.join(root, "lib", name))
+    prefix = _npm_place(root, "")
+    for place in glob.glob(f"{glob.escape(prefix)}*"):
+        if place[len(prefix) :] not in keep:
+            shutil.rmtree(place)
 
 
 def _link_npm(root: str, version: str) -> None:

@@ -278,6 +278,15 @@ def test_archive_with_another_npm(world: World) -> None:
     assert sorted(os.listdir(pathlib.Path(world.store.root("24.21.0"), "lib"))) == ["node_modules", "npm-11.0.0"]
 
 
+def test_archive_with_a_pinned_npm_of_the_same_version(world: World) -> None:
+    world.mirror_archive("24.21.0", npm="11.0.0")
+    wanted = Wanted("24.21.0", "11.0.0", {"npm": Checksum.parse(integrity(world.publish_npm("11.0.0")))})
+    installer = world.installer("archive")
+    assert world.install(installer, wanted)
+    assert "/registry/npm/-/npm-11.0.0.tgz" in world.server.requests
+    assert not world.install(installer, wanted)
+
+
 def test_archive_with_a_pin_asks_for_no_list(world: World) -> None:
     content = world.mirror_archive("24.21.0", "gz")
     pin = Checksum.parse(hashlib.sha256(content).hexdigest())
