@@ -39,10 +39,12 @@ def choose(layout: AppLayout, keep: int) -> Choice:
     staged = host.staged_releases(layout)
     known = [release for release in journal.newest_first() if release in staged]
     order = known + [release for release in staged if release not in known]
-    live, verified, pending = host.live_release(layout), journal.live(), journal.pending()
+    live, pending, verified = host.live_release(layout), journal.pending(), journal.live()
     needed = {live, previous_good(layout, journal, live)}
-    needed |= {verified.release} if verified else set()
     needed |= {pending.release, pending.previous} if pending else set()
+    if verified:
+        # Not the live one after an activation that was interrupted or failed for good: the way back begins here.
+        needed |= {verified.release, previous_good(layout, journal, verified.release)}
     others = [release for release in order if release not in needed]
     room = max(0, keep - (len(order) - len(others)))
     pruned = others[room:]

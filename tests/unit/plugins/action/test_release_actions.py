@@ -1,0 +1,183 @@
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The actions release_bundle and release_stage: what goes to a host, and when nothing does."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from pathlib import Path
+from unittest.mock import MagicMock
+
+import pytest
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
+from ansible.playbook.task import Task
+from ansible_collections.evenkeel.apphost.plugins.action import release_bundle, release_stage
+from ansible_collections.evenkeel.apphost.plugins.module_utils.app_model.resolve import resolve_apps
+
+SECRETS = {"PASSWORD": "hunter2", "PIN": 1, "DEBUG": True}
+
+
+class FakeConnection:
+    """A host: what is staged there, and everything that was asked of it, in order."""
+
+    def __init__(self, staged: bool = False, transfer_fails: Exception | None = None) -> None:
+        self.staged = staged
+        self.transfer_fails = transfer_fails
+        self.asked: list[t.Any] = []
+        self.module_args: dict[str, t.Any] = {}
+
+
+class StageAction(release_stage.ActionModule):
+    """The action with a host that only remembers."""
+
+    def __init__(self, host: FakeConnection, arguments: dict[str, t.Any], check_mode: bool = False) -> None:
+        self.host = host
+        connection = MagicMock()
+        connection._shell.join_path = lambda *parts: "/".join(parts)
+        super().__init__(task(arguments, check_mode), connection, MagicMock(), MagicMock(), MagicMock(), None)
+
+    def _low_level_execute_command(self, cmd: str, **_options: t.Any) -> dict[str, t.Any]:
+        self.host.asked.append(cmd)
+        return {"rc": 0 if self.host.staged else 1}
+
+    def _make_tmp_path(self, remote_user: str | None = None) -> str:
+        self.host.asked.append("mktemp")
+        return "/tmp/x"
+
+    def _transfer_file(self, local_path: str, remote_path: str) -> str:
+        if self.host.transfer_fails:
+            raise self.host.transfer_fails
+        self.host.asked.append((local_path, remote_path))
+        return remote_path
+
+    def _fixup_perms2(self, *_paths: t.Any, **_options: t.Any) -> None:
+        pass
+
+    def _execute_module(self, name: str, module_args: dict[str, t.Any], **_options: t.Any) -> dict[str, t.Any]:
+        self.host.asked.append(name)
+        self.host.module_args = module_args
+        return {"changed": True}
+
+
+def task(arguments: dict[str, t.Any], check_mode: bool = False) -> Task:
+    made = Task()
+    made.args = arguments
+    made.check_mode = check_mode
+    return made
+
+
+def apps(root: Path) -> list[dict[str, t.Any]]:
+    root.mkdir(exist_ok=True)
+    (root / "server.js").write_text("")
+    raw = {
+        "name": "hello",
+        "version": "1.0",
+        "source": {"type": "directory", "path": str(root)},
+        "runtime": {"name": "nodejs", "version": "24.21.0"},
+        "processes": {"web": {"command": "node server.js"}},
+    }
+    return resolve_apps([raw])
+
+
+def bundle(tmp_path: Path, check_mode: bool = False, **arguments: t.Any) -> dict[str, t.Any]:
+    given = {"apps": apps(tmp_path / "hello"), "dest": str(tmp_path / "bundles"), **arguments}
+    action = release_bundle.ActionModule(
+        task(given, check_mode), MagicMock(), MagicMock(), MagicMock(), MagicMock(), None
+    )
+    return action.run(task_vars={})
+
+
+def stage(host: FakeConnection, check_mode: bool = False, **arguments: t.Any) -> dict[str, t.Any]:
+    return StageAction(host, arguments, check_mode).run(task_vars={})
+
+
+@pytest.fixture
+def bundled(tmp_path: Path) -> dict[str, t.Any]:
+    result = bundle(tmp_path, secrets={"hello": SECRETS})
+    return {"release": result["releases"]["hello"], "bundle": result["bundles"]["hello"]}
+
+
+def test_bundling_is_never_a_change_and_shows_no_secret(tmp_path: Path) -> None:
+    result = bundle(tmp_path, secrets={"hello": SECRETS})
+    assert result["changed"] is False
+    assert Path(result["bundles"]["hello"]).is_file()
+    assert "hunter2" not in json.dumps(result)
+    assert bundle(tmp_path, secrets={"hello": {**SECRETS, "PIN": "1", "DEBUG": "true"}}) == result
+    assert bundle(tmp_path)["releases"] != result["releases"]
+
+
+def test_bundling_in_check_mode_writes_nothing(tmp_path: Path) -> None:
+    checked = bundle(tmp_path, check_mode=True)
+    assert not (tmp_path / "bundles").exists()
+    assert bundle(tmp_path) == checked
+
+
+def test_what_cannot_be_bundled_fails_in_words(tmp_path: Path) -> None:
+    missing = apps(tmp_path / "hello")
+    missing[0]["source"]["path"] = str(tmp_path / "none")
+    with pytest.raises(AnsibleActionFail, match=f"^app hello: source path {tmp_path}/none does not exist$"):
+        bundle(tmp_path, apps=missing)
+    with pytest.raises(AnsibleActionFail, match=r"secrets\.hello\.PASSWORD") as caught:
+        bundle(tmp_path, secrets={"hello": {"PASSWORD": ["hunter2"]}})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_new_release_is_one_look_one_copy_one_call(bundled: dict[str, t.Any]) -> None:
+    host = FakeConnection()
+    assert stage(host, **bundled, secrets=SECRETS, ca_file="/ca.crt")["changed"] is True
+    assert host.asked == [
+        f"test -d /srv/apphost/hello/releases/{bundled['release']['id']}",
+        "mktemp",
+        (bundled["bundle"], "/tmp/x/bundle.tar"),
+        "evenkeel.apphost.release_stage",
+    ]
+    assert json.loads(host.module_args.pop("secrets")) == {"PASSWORD": "hunter2", "PIN": "1", "DEBUG": "true"}
+    assert host.module_args == {"release": bundled["release"], "bundle": "/tmp/x/bundle.tar", "ca_file": "/ca.crt"}
+
+
+def test_a_release_that_is_there_is_not_copied_again(bundled: dict[str, t.Any]) -> None:
+    host = FakeConnection(staged=True)
+    stage(host, **bundled, secrets=SECRETS)
+    assert len(host.asked) == 2
+    assert host.asked[1] == "evenkeel.apphost.release_stage"
+    assert "bundle" not in host.module_args
+
+
+def test_check_mode_is_one_call(bundled: dict[str, t.Any]) -> None:
+    host = FakeConnection()
+    stage(host, check_mode=True, **bundled)
+    assert host.asked == ["evenkeel.apphost.release_stage"]
+    assert "bundle" not in host.module_args
+
+
+@pytest.mark.parametrize("given", [{}, {"secrets": {}}, {"secrets": None}, {"secrets": "{}"}])
+def test_no_secrets_are_no_text_that_ansible_would_blank_everywhere(
+    bundled: dict[str, t.Any], given: dict[str, t.Any]
+) -> None:
+    host = FakeConnection(staged=True)
+    stage(host, **bundled, **given)
+    assert host.module_args["secrets"] is None
+
+
+def test_a_bundle_that_is_not_on_the_controller_fails_in_words(bundled: dict[str, t.Any]) -> None:
+    with pytest.raises(AnsibleActionFail, match=r"app hello: the bundle /none\.tar is not on the controller"):
+        stage(FakeConnection(), release=bundled["release"], bundle="/none.tar")
+
+
+def test_a_copy_that_fails_says_where_it_went(bundled: dict[str, t.Any]) -> None:
+    host = FakeConnection(transfer_fails=AnsibleError("failed to transfer file"))
+    with pytest.raises(AnsibleActionFail, match=r"cannot be copied to /tmp/x on the host. Is there space\? failed"):
+        stage(host, **bundled)
+    gone = FakeConnection(transfer_fails=AnsibleConnectionFailure("no route"))
+    with pytest.raises(AnsibleConnectionFailure):
+        stage(gone, **bundled)
+
+
+@pytest.mark.parametrize("release", [None, {}, {"schema": 1}, "shop"])
+def test_what_is_no_manifest_reaches_no_host(bundled: dict[str, t.Any], release: t.Any) -> None:
+    host = FakeConnection()
+    with pytest.raises(AnsibleActionFail, match=r"^release_stage: release: "):
+        stage(host, **{**bundled, "release": release})
+    assert host.asked == []
