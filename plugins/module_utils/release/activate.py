@@ -44,6 +44,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.base i
 TIMEOUT = 30.0
 
 LOG_LINES = 20
+MOST_LOG_BYTES = 65536
 
 # Seconds to wait for the lock: a deploy run again after its controller died may meet the first one, still ending.
 LOCK_WAIT = 60.0
@@ -102,6 +103,7 @@ class Activation:
         self._host = host
         self._timeout = timeout
         self._health_host = health_host
+        self._log_marks: dict[str, int] = {}
         self._seconds = {"stop_start": 0.0, "verify": 0.0, "total": 0.0}
 
     def plan(self) -> Plan:
@@ -145,6 +147,7 @@ class Activation:
         previous = self._previous(plan)
         clock = self._host.probe.clock
         started, began = clock.now(), self._host.wall()
+        self._log_marks = {i["unit"]: _size(self._log_file(i)) for i in plan.manifest["instances"]}
         with _to_the_end():
             if plan.switch:
                 self._host.journal.append(ACTIVATING, self._release, plan.live)
@@ -160,12 +163,12 @@ class Activation:
         self._seconds["total"] = clock.now() - started
 
     def _plan(self, manifest: Manifest, fresh: bool = False) -> Plan:
-        """``fresh``: restart every instance, whatever it looks like."""
+        """``fresh``: restart every instance, whatever it looks like; one without a unit must not hold up the rest."""
         supervisor, release = self._host.supervisor, manifest["id"]
         needed = [instance["unit"] for instance in manifest["instances"]]
         states = supervisor.states(needed)
         undefined = [unit for unit in needed if not states[unit].defined]
-        if undefined:
+        if undefined and not fresh:
             raise ApphostError("no such unit", undefined[0], UNIT_MISSING)
         surplus = {u: s for u, s in supervisor.instances(self._layout.name).items() if u not in needed}
         live = live_release(self._layout)
@@ -177,7 +180,7 @@ class Activation:
             pending=self._host.journal.pending(),
             switch=live != release,
             restart=[u for u in needed if restart_all or not states[u].running or release_of(states[u].pid) != release],
-            enable=[unit for unit in needed if not states[unit].enabled],
+            enable=[unit for unit in needed if states[unit].defined and not states[unit].enabled],
             disable=[unit for unit, state in surplus.items() if state.enabled],
             stop=[unit for unit, state in surplus.items() if state.active not in ("inactive", "failed")],
         )
@@ -198,16 +201,17 @@ class Activation:
         """Carry out a plan and prove it; raises :class:`UnprovenError`, :class:`ApphostError` or ``OSError``."""
         supervisor, clock, manifest = self._host.supervisor, self._host.probe.clock, plan.manifest
         started = clock.now()
-        supervisor.disable(plan.disable)
-        supervisor.enable(plan.enable)
         if plan.switch:
             replace_symlink(f"releases/{manifest['id']}", self._layout.current)
+        supervisor.disable(plan.disable)
+        supervisor.enable(plan.enable)
         supervisor.stop(plan.stop)
         try:
             supervisor.restart(plan.restart)
         except ApphostError as error:
             raise self._not_started(plan, error) from error
-        self._seconds["stop_start"] = clock.now() - started
+        finally:
+            self._seconds["stop_start"] = clock.now() - started
         started = clock.now()
         health = manifest["health"]
         timeout = self._timeout if self._timeout is not None else health["timeout"] if health else TIMEOUT
@@ -228,7 +232,7 @@ class Activation:
     def _give_up(self, plan: Plan, previous: Manifest | None, problem: Exception, began: float) -> ApphostError:
         """Put the old release back, write down the outcome; returns what to tell the user."""
         instance = problem.instance if isinstance(problem, UnprovenError) else None
-        reason = f"{_name(instance)} {problem.reason}" if isinstance(problem, UnprovenError) else str(problem)
+        reason = _reason(problem)
         lines = self._log_lines(instance, began) if instance else []
         seconds = dict(self._seconds)
         reverting = self._host.probe.clock.now()
@@ -241,10 +245,12 @@ class Activation:
                 told.append(f"Release {previous['id']} is live again")
             except Exception as worse:  # said as loudly as the first problem: now nothing works
                 told.append(f"RELEASE {previous['id']} WAS PUT BACK AND DOES NOT COME UP EITHER: {worse}")
-        elif plan.switch or plan.pending:
-            told.append(self._clear_away(plan))
-        else:
+        elif not plan.switch and not plan.pending:
             told.append("It was live already, so there is nothing to go back to")
+        elif any(entry.release == self._release for entry in self._host.journal.live_history()):
+            told.append("It worked before and there is nothing better to go back to: it stays live")
+        else:
+            told.append(self._clear_away(plan))
         if plan.switch or plan.pending:
             told += self._write_down(event, previous, reason)
         seconds["revert"] = self._host.probe.clock.now() - reverting
@@ -283,16 +289,30 @@ class Activation:
 
     def _log_lines(self, instance: Instance, began: float) -> list[str]:
         """What the failing instance wrote since the restart: in its own file if it has one, else in the journal."""
-        path = f"{self._layout.logs}/{instance['process']}-{instance['id']}.log"
-        with contextlib.suppress(OSError), open(path, "rb") as file:
-            if os.fstat(file.fileno()).st_mtime >= began:
-                file.seek(max(os.fstat(file.fileno()).st_size - 65536, 0))
-                return file.read().decode(errors="replace").splitlines()[-LOG_LINES:]
+        with contextlib.suppress(FileNotFoundError), open(self._log_file(instance), "rb") as file:
+            mark = self._log_marks.get(instance["unit"], 0)
+            size = os.fstat(file.fileno()).st_size
+            file.seek(max(mark if mark <= size else 0, size - MOST_LOG_BYTES))
+            lines = file.read().decode(errors="replace").splitlines()
+            if lines:
+                return lines[-LOG_LINES:]
         return self._host.supervisor.log_lines(instance["unit"], began, LOG_LINES)
 
+    def _log_file(self, instance: Instance) -> str:
+        return f"{self._layout.logs}/{instance['process']}-{instance['id']}.log"
 
-def _name(instance: Instance | None) -> str:
-    return f"instance {instance['process']} {instance['id']}:" if instance else ""
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _reason(problem: Exception) -> str:
+    if isinstance(problem, UnprovenError):
+        return f"instance {problem.instance['process']} {problem.instance['id']}: {problem.reason}"
+    return str(problem) if isinstance(problem, (ApphostError, OSError)) else repr(problem)
 
 
 def _rounded(seconds: dict[str, float]) -> dict[str, float]:

@@ -104,7 +104,8 @@ class UnitFiles:
         where = re.compile(rf"{re.escape(folder)}/(.+?:\d+: .*)")
         complaints = [found.group(1) for found in map(where.match, (out + err).splitlines()) if found]
         if complaints:
-            raise ApphostError("; ".join(complaints), "systemd does not accept the units", "Nothing was changed.")
+            what = "; ".join(dict.fromkeys(complaints))
+            raise ApphostError(what, "systemd does not accept the units", "Nothing was changed.")
 
     def carry_out(self, plan: Plan) -> None:
         """Make it so. Nothing that runs is restarted; a target is started once, when it is first enabled."""

@@ -6,7 +6,6 @@ import json
 import os
 import pathlib
 import signal
-import time
 import typing as t
 from dataclasses import dataclass, field, replace
 
@@ -446,6 +445,26 @@ def test_an_unproven_release_is_never_what_a_failure_goes_back_to(world: World) 
     assert failure(world, three).details["live"] == one
 
 
+def test_a_release_that_worked_before_stays_live_when_there_is_nothing_better(world: World) -> None:
+    one, two = world.stage("1"), world.stage("2")
+    world.activate(one)
+    interrupt(world, two, one, switched=True)
+    world.behaviour[one].status = 503  # its database went away with the host's power
+    error = failure(world, one)
+    assert error.details["live"] == live_release(world.layout) == one
+    assert "it stays live" in error.message
+    assert world.journal_events()[-1] == ("failed", one, None)
+    assert all(world.units[unit].pid and world.units[unit].enabled for unit in (WEB0, WEB1))
+
+
+def test_going_back_is_not_held_up_by_a_unit_that_is_no_longer_defined(world: World) -> None:
+    one, two = world.stage("1", units=(WEB0, WORKER)), world.stage("2", units=(WEB0,), status=500)
+    world.activate(one)
+    world.defined = (WEB0,)
+    assert failure(world, two).details["live"] == one
+    assert world.units[WEB0].release == one
+
+
 def test_an_activation_interrupted_before_the_switch_is_closed_by_keeping_the_old_release(world: World) -> None:
     one, two = world.stage("1"), world.stage("2")
     world.activate(one)
@@ -470,20 +489,32 @@ def test_the_plan_changes_nothing(world: World) -> None:
     assert (world.calls, live_release(world.layout)) == ([], one)
 
 
-def test_a_file_the_instance_writes_to_beats_the_journal(world: World) -> None:
+def writes(world: World, monkeypatch: pytest.MonkeyPatch, unit: str, text: str) -> None:
+    """Let a restart of ``unit`` write to its log file."""
+    restart = world.restart
+    process, _at, instance = unit[len("apphost-hello-") : -len(".service")].partition("@")
+
+    def restart_and_write(units: t.Sequence[str]) -> None:
+        with open(f"{world.layout.logs}/{process}-{instance}.log", "a", encoding="utf-8") as log:
+            log.write(text)
+        restart(units)
+
+    monkeypatch.setattr(world, "restart", restart_and_write)
+
+
+def test_a_file_the_instance_writes_to_beats_the_journal(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     one = world.stage("1", status=500)
-    log = pathlib.Path(world.layout.logs, "web-3000.log")
-    log.write_text("".join(f"line {number}\n" for number in range(100)))
-    os.utime(log, (time.time() + 60, time.time() + 60))
+    writes(world, monkeypatch, WEB0, "".join(f"line {number}\n" for number in range(100)))
     assert failure(world, one).details["log_lines"] == [f"line {number}" for number in range(80, 100)]
 
 
-def test_a_file_from_before_the_restart_says_nothing(world: World) -> None:
+def test_what_was_in_the_file_before_the_restart_says_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     one = world.stage("1", status=500)
     log = pathlib.Path(world.layout.logs, "web-3000.log")
     log.write_text("old\n")
-    os.utime(log, (1.0, 1.0))
     assert failure(world, one).details["log_lines"] == [f"journal of {WEB0}"]
+    writes(world, monkeypatch, WEB0, "new\n")
+    assert failure(world, one).details["log_lines"] == ["new"]
 
 
 def test_a_timeout_given_beats_the_releases_own(world: World) -> None:
