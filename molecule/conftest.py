@@ -8,21 +8,36 @@ Requests are sent with devtools.lab.http, from here or from a host.
 
 from __future__ import annotations
 
+import csv
+import json
 import os
-from collections.abc import Callable, Generator
+import re
+import subprocess
+import typing as t
+from collections.abc import Callable, Generator, Mapping
 
 import pytest
 import testinfra
 from testinfra.host import Host
 
+from devtools.environment import tool, tool_environment
 from devtools.lab import fleet as lab
 from devtools.lab import inventory
+from devtools.paths import ROOT
 
 FLEET = f"molecule-{os.environ.get('MOLECULE_SCENARIO_NAME')}"
 JOURNAL = (
     "journalctl --boot --no-pager --lines 60"
     " --unit 'apphost-*' --unit nginx --unit haproxy --unit nftables --unit logrotate"
 )
+
+SHOW_STAT = """
+import socket
+with socket.socket(socket.AF_UNIX) as connection:
+    connection.connect("/run/haproxy/admin.sock")
+    connection.sendall(b"show stat -1 4 -1\\n")
+    print(connection.makefile().read())
+"""
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +54,61 @@ def host_named() -> Callable[[str], Host]:
         return testinfra.get_host(f"ansible://{name}", ansible_inventory=str(inventory.path(FLEET)), sudo=True)
 
     return find
+
+
+class Run(t.NamedTuple):
+    """A playbook that ran: its exit status and everything it printed."""
+
+    status: int
+    output: str
+
+    @property
+    def changed(self) -> bool:
+        """Whether a host counted a change."""
+        return set(re.findall(r"changed=(\d+)", self.output)) != {"0"}
+
+
+def playbook_command(playbook: str, variables: Mapping[str, t.Any], *options: str) -> list[str]:
+    """Argument list that runs one of our playbooks on the scenario's fleet."""
+    inventory_file = str(inventory.path(FLEET))
+    return [
+        *(str(tool("ansible-playbook")), "-i", inventory_file, "-e", json.dumps(variables)),
+        *options,
+        str(ROOT / "playbooks" / playbook),
+    ]
+
+
+@pytest.fixture(scope="session")
+def play() -> Callable[..., Run]:
+    """``play("deploy.yml", variable=value)`` runs one of our playbooks; what it printed is shown when the test fails."""
+
+    def run(playbook: str, *options: str, **variables: t.Any) -> Run:
+        done = subprocess.run(
+            playbook_command(playbook, variables, *options),
+            cwd=ROOT,
+            env={**os.environ, **tool_environment()},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        print(done.stdout)
+        return Run(done.returncode, done.stdout)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def states(host_named: Callable[[str], Host]) -> Callable[..., dict[str, str]]:
+    """``states("lb1")``: what a balancer thinks of its servers, ``<backend>/<server>`` -> ``UP``, ``DRAIN`` and so on."""
+
+    def ask(balancer: str) -> dict[str, str]:
+        answer = host_named(balancer).check_output("python3 -c %s", SHOW_STAT)
+        rows = csv.DictReader(answer.lstrip("# ").splitlines())
+        return {f"{row['pxname']}/{row['svname']}": row["status"] for row in rows}
+
+    return ask
 
 
 @pytest.hookimpl(wrapper=True)

@@ -104,14 +104,20 @@ def test_the_sandbox_leaves_the_app_what_it_needs(host: Host, check: str) -> Non
 
 
 def test_the_sandbox_is_tight(host: Host) -> None:
-    report = json.loads(host.check_output("systemd-analyze security --no-pager --json=short apphost-hello-web@3000.service") or "[]")
+    report = json.loads(
+        host.check_output("systemd-analyze security --no-pager --json=short apphost-hello-web@3000.service") or "[]"
+    )
     assert report
     overall = host.check_output("systemd-analyze security --no-pager apphost-hello-web@3000.service").splitlines()[-1]
     assert float(overall.split(": ")[1].split()[0]) <= 1.5, overall
 
 
 def test_the_app_cannot_write_its_own_release(host: Host) -> None:
-    for path in (f"{live(host)}/app/server.js", f"{live(host)}/app/node_modules/express/package.json", f"{live(host)}/app"):
+    for path in (
+        f"{live(host)}/app/server.js",
+        f"{live(host)}/app/node_modules/express/package.json",
+        f"{live(host)}/app",
+    ):
         assert host.run("setpriv --reuid=apphost-hello --regid=apphost-hello --clear-groups test -w %s", path).rc == 1
 
 
@@ -120,7 +126,9 @@ def test_secrets_reach_the_process_and_nobody_else(host: Host) -> None:
     assert host.file(environment).mode == 0o600
     pid = host.check_output("systemctl show --property MainPID --value %s", UNITS[0])
     assert "not for anybody's eyes" in host.check_output("cat /proc/%s/environ", pid)
-    assert host.run("grep --recursive --quiet 'for anybody' /var/log /etc /srv/apphost/*/releases/*/release.json").rc == 1
+    assert (
+        host.run("grep --recursive --quiet 'for anybody' /var/log /etc /srv/apphost/*/releases/*/release.json").rc == 1
+    )
 
 
 def test_what_the_app_says_is_in_its_log(host: Host) -> None:
