@@ -40,7 +40,8 @@ def from_os_error(error: OSError, doing: str | None = None) -> ApphostError:
     """Turn an ``OSError`` into words; a full disk and a full quota say what to do."""
     where = str(error.filename) if error.filename else doing
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return ApphostError("no space left on the device", where, "Free some space (or prune old releases) and run again.")
+        cure = "Free some space (or prune old releases) and run again."
+        return ApphostError("no space left on the device", where, cure)
     what = error.strerror or str(error)
     return ApphostError(f"{what} (while {doing})" if doing and where != doing else what, where)
 

@@ -22,10 +22,10 @@ PLAN = {
         "app2": {"stage": [], "activate": {"shop": NEW}, "enable": ["blog"]},
     }
 }
-DRAINED = [
+DRAINED: list[dict[str, t.Any]] = [
     {"item": "lb1", "servers": [{"name": "shop/app1", "sessions_cut": 2}, {"name": "shop/app2", "sessions_cut": 0}]}
 ]
-ENABLED = [
+ENABLED: list[dict[str, t.Any]] = [
     {"item": "lb1", "servers": [{"name": "shop/app1", "out_seconds": 1.4}, {"name": "shop/app2", "out_seconds": 2.0}]}
 ]
 ITEM = {"key": "shop", "value": NEW}
@@ -86,7 +86,7 @@ def test_a_host_lost_in_the_middle_stays_out_and_the_way_on_is_told() -> None:
 
 
 def test_a_balancer_that_does_not_drain_leaves_every_host_as_it_was() -> None:
-    drains = [*DRAINED, {"item": "lb2", "unreachable": True, "msg": "no route"}]
+    drains: list[dict[str, t.Any]] = [*DRAINED, {"item": "lb2", "unreachable": True, "msg": "no route"}]
     assert not drained(drains)
     outcomes = judge_batch(PLAN, drains, {"app1": {"results": [], "skipped": True}, "app2": {"results": []}})
     assert servers_to_enable(outcomes) == ["shop/app1", "blog/app2", "shop/app2"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from ansible_collections.evenkeel.apphost.plugins.module_utils.rollout.status import status_table
 
 LIVE = {
@@ -16,7 +18,7 @@ UP = {"op": "UP", "admin": "ready", "owner": None}
 
 
 def test_a_fleet() -> None:
-    hosts = {
+    hosts: dict[str, dict[str, t.Any]] = {
         "app1": {"apps": {"shop": LIVE}},
         "app2": {"apps": {"shop": {"missing": ["user"]}}},
         "app3": {"unreachable": True, "msg": "timed out"},
@@ -35,5 +37,8 @@ def test_a_fleet() -> None:
 
 
 def test_several_balancers_are_told_apart_and_a_silent_one_is_named() -> None:
-    balancers = [{"item": "lb1", "backends": {"shop": {"app1": UP}}}, {"item": "lb2", "unreachable": True, "msg": "x"}]
+    balancers: list[dict[str, t.Any]] = [
+        {"item": "lb1", "backends": {"shop": {"app1": UP}}},
+        {"item": "lb2", "unreachable": True, "msg": "x"},
+    ]
     assert status_table({"app1": {"apps": {"shop": LIVE}}}, balancers, ["shop"])[1].endswith("lb1: UP, lb2: no answer")
