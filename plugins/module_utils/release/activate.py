@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.files import remove_if_there, replace_symlink
+from ansible_collections.evenkeel.apphost.plugins.module_utils.release.host import live_release
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.identity import check_release_id
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.journal import (
     ACTIVATED,
@@ -81,15 +82,6 @@ class Host:
     probe: Probe
     journal: Journal
     wall: t.Callable[[], float] = time.time
-
-
-def live_release(layout: AppLayout) -> str | None:
-    """The release that ``current`` points at; ``None`` when there is none or it is no longer there."""
-    try:
-        release = os.path.basename(os.readlink(layout.current))
-    except FileNotFoundError:
-        return None
-    return release if os.path.isdir(layout.release(release)) else None
 
 
 class Activation:

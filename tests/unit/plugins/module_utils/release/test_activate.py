@@ -13,7 +13,8 @@ import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.health import Answer, Check
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
-from ansible_collections.evenkeel.apphost.plugins.module_utils.release.activate import Activation, Host, live_release
+from ansible_collections.evenkeel.apphost.plugins.module_utils.release.activate import Activation, Host
+from ansible_collections.evenkeel.apphost.plugins.module_utils.release.host import live_release
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.identity import release_id
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.journal import Journal
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.verify import SETTLE, SETTLE_ALONE, Probe
