@@ -10,7 +10,9 @@ and put into a folder from there.
 
 from __future__ import annotations
 
+import contextlib
 import grp
+import os
 import pwd
 import time
 import typing as t
@@ -81,48 +83,77 @@ def install_dependencies(request: InstallRequest, run: RunCommand) -> InstallRes
 
 def carry_out(plan: Plan, run: RunCommand) -> InstallResult:
     """Do what ``plan`` says. Raises ApphostError or OSError; then the folder is as it was."""
-    request, started = plan.request, time.monotonic() - plan.seconds
+    started = time.monotonic() - plan.seconds
     if plan.placed and plan.up_to_date:
-        clean_beside(request.folder)
-        return _result(plan, plan.placed, False, True, {"total": _since(started)})
-    account = build_account(request.build_user)
-    owner = _owner(request, account)
-    store = TreeStore(request.store, account)
-    store.prepare()
+        clean_beside(plan.request.folder)
+        TreeStore(plan.request.store, None).tidy()
+        tree, from_cache, seconds = plan.placed, True, {}
+    else:
+        with _ordinary_umask():
+            tree, from_cache, seconds = _Installation(plan, run).bring()
+    return InstallResult(
+        changed=not plan.up_to_date,
+        manager=plan.lockfile.manager,
+        identity=plan.identity,
+        packages=tree.packages,
+        files=tree.files,
+        bytes=tree.bytes,
+        from_cache=from_cache,
+        scripts_skipped=tree.scripts_skipped,
+        seconds={**seconds, "total": _since(started)},
+    )
+
+
+@contextlib.contextmanager
+def _ordinary_umask() -> t.Iterator[None]:
+    """Make the modes of what is made here the same on every host."""
+    before = os.umask(0o022)
     try:
-        return _deliver(plan, store, account, owner, run, started)
-    except DamagedTree:
-        store.discard(plan.identity)
-        return _deliver(plan, store, account, owner, run, started)
+        yield
+    finally:
+        os.umask(before)
 
 
-def _deliver(
-    plan: Plan,
-    store: TreeStore,
-    account: Account | None,
-    owner: tuple[int, int] | None,
-    run: RunCommand,
-    started: float,
-) -> InstallResult:
-    """Take the tree out of the store, building it first if need be, and put it in place."""
-    seconds: dict[str, float] = {}
-    began = time.monotonic()
-    tree = store.find(plan.identity)
-    from_cache = tree is not None
-    if tree is None:
-        with store.building():
-            # Another process may have built it while this one waited.
-            tree = store.find(plan.identity)
-            from_cache = tree is not None
-            tree = tree or build(plan, store, account, run)
-        seconds["build"] = _since(began)
-    began = time.monotonic()
-    store.touch(plan.identity)
-    # Links only where root alone can write to the tree; who owns the files himself gets copies.
-    link = account is not None and owner is None
-    place(store.tree_path(plan.identity), tree, plan.request.folder, owner, link)
-    seconds["place"] = _since(began)
-    return _result(plan, tree, True, from_cache, {**seconds, "total": _since(started)})
+class _Installation:
+    """One installation that has something to do."""
+
+    def __init__(self, plan: Plan, run: RunCommand) -> None:
+        self.plan = plan
+        self.run = run
+        self.account = build_account(plan.request.build_user)
+        self.owner = _owner(plan.request, self.account)
+        self.store = TreeStore(plan.request.store, self.account)
+
+    def bring(self) -> tuple[Tree, bool, dict[str, float]]:
+        """Put the tree in place; a damaged one is built again. Returns it, whether it was there, and seconds."""
+        self.store.prepare()
+        self.store.tidy()
+        try:
+            return self._deliver()
+        except DamagedTree:
+            self.store.discard(self.plan.identity)
+            return self._deliver()
+
+    def _deliver(self) -> tuple[Tree, bool, dict[str, float]]:
+        seconds: dict[str, float] = {}
+        began = time.monotonic()
+        identity = self.plan.identity
+        tree = self.store.find(identity)
+        from_cache = tree is not None
+        if tree is None:
+            with self.store.building():
+                # Another process may have built it while this one waited.
+                tree = self.store.find(identity)
+                from_cache = tree is not None
+                tree = tree or build(self.plan, self.store, self.account, self.run)
+            seconds["build"] = _since(began)
+        began = time.monotonic()
+        self.store.touch(identity)
+        # Links only where root alone can write to the tree; who owns the files himself gets copies.
+        link = self.account is not None and self.owner is None
+        place(self.store.tree_path(identity), tree, self.plan.request.folder, self.owner, link)
+        seconds["place"] = _since(began)
+        return tree, from_cache, seconds
 
 
 def _owner(request: InstallRequest, account: Account | None) -> tuple[int, int] | None:
@@ -134,20 +165,6 @@ def _owner(request: InstallRequest, account: Account | None) -> tuple[int, int] 
         return uid, grp.getgrnam(request.group).gr_gid if request.group else (pwd.getpwuid(uid).pw_gid)
     except KeyError as error:
         raise ApphostError(f"the owner {request.owner} or the group {request.group} does not exist") from error
-
-
-def _result(plan: Plan, tree: Tree, changed: bool, from_cache: bool, seconds: dict[str, float]) -> InstallResult:
-    return InstallResult(
-        changed=changed,
-        manager=plan.lockfile.manager,
-        identity=plan.identity,
-        packages=tree.packages,
-        files=tree.files,
-        bytes=tree.bytes,
-        from_cache=from_cache,
-        scripts_skipped=tree.scripts_skipped,
-        seconds=seconds,
-    )
 
 
 def _since(moment: float) -> float:

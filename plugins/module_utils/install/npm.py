@@ -159,13 +159,15 @@ def explain(code: str, words: str, lockfile: Lockfile, registry: str | None, sec
         return ApphostError(f"the certificate of {at} is not trusted ({code})", where, do, npm=said)
     if code in ("E401", "E403", "ENEEDAUTH"):
         do = "Check the registry token. (An .npmrc in the artifact is not read for registries or tokens.)"
-        return ApphostError(f"{at} refuses access ({code}): {said}", where, do, npm=said)
+        return ApphostError(f"{at} refuses access ({code})", where, do, npm=said)
     if code == "E404":
         do = "Is it private, or at another registry? (An .npmrc in the artifact is not read for registries.)"
         return ApphostError(f"{at} does not have a package: {said}", where, do, npm=said)
     if code == "EUSAGE":
+        found = re.findall(r"^(?:Missing|Invalid): .+", words, re.MULTILINE)
+        what = shortened("; ".join(found[:3]), secrets) if found else said
         do = "Run npm install and commit the lockfile."
-        return ApphostError(f"the lockfile does not match package.json: {said}", where, do, npm=said)
+        return ApphostError(f"the lockfile does not match package.json: {what}", where, do, npm=said)
     return ApphostError(f"npm failed{f' ({code})' if code else ''}: {said}", where, npm=said)
 
 

@@ -1,7 +1,11 @@
 # Copyright (c) Evenkeel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Put a stored tree in place: by hard links or copies, beside what is there, then in one step."""
+"""Put a stored tree in place: by hard links or copies, beside what is there, then in one step.
+
+The app's folder may belong to somebody who wishes no good, so nothing below it is reached by a path in which a symbolic
+link could have appeared meanwhile: every step is relative to an open folder.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,9 @@ import ctypes
 import errno
 import fcntl
 import os
+import secrets
 import shutil
 import stat
-import tempfile
 import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
@@ -21,8 +25,6 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree impo
 #: Prefix of a tree beside the one in place; what a killed run left under it is deleted by the next.
 BESIDE = ".apphost-node_modules-"
 
-_FOLDER = 0o755
-_AT_FDCWD = -100
 _RENAME_EXCHANGE = 2  # linux/fs.h
 #: What a file system says when it cannot link (another device, too many links, no links at all), or cannot exchange.
 _CANNOT_LINK = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP)
@@ -42,20 +44,22 @@ def place(source: str, tree: Tree, folder: str, owner: tuple[int, int] | None, l
     ``link``: by hard links where the file system can; else copies, which belong to ``owner``.
     Raises DamagedTree when the stored tree lacks files, else OSError; ``folder`` is then as it was.
     """
-    with _only_one(folder):
+    with _opened(folder) as parent:
+        # One at a time; the lock ends with the process.
+        fcntl.flock(parent, fcntl.LOCK_EX)
         clean_beside(folder)
-        beside = tempfile.mkdtemp(prefix=BESIDE, dir=folder)
+        beside = f"{BESIDE}{secrets.token_hex(4)}"
         try:
-            os.chmod(beside, _FOLDER)
+            os.mkdir(beside, dir_fd=parent)
             try:
-                files = _copy_folder(source, beside, owner, link)
+                with _opened(source) as stored, _opened(beside, parent) as new:
+                    files = _fill(stored, new, owner, link)
             except FileNotFoundError as error:
                 raise DamagedTree(source) from error
             if files != tree.files:
                 raise DamagedTree(source)
-            if owner:
-                os.lchown(beside, *owner)
-            _swap_in(beside, os.path.join(folder, "node_modules"))
+            _give(beside, parent, owner)
+            _swap_in(beside, "node_modules", parent)
         finally:
             clean_beside(folder)
 
@@ -68,42 +72,38 @@ def clean_beside(folder: str) -> None:
 
 
 @contextlib.contextmanager
-def _only_one(folder: str) -> t.Iterator[None]:
-    """Hold the lock of an app's folder; it ends with the process."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _opened(name: str, parent: int | None = None) -> t.Iterator[int]:
+    descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 
 
-def _copy_folder(source: str, target: str, owner: tuple[int, int] | None, link: bool) -> int:
+def _fill(source: int, target: int, owner: tuple[int, int] | None, link: bool) -> int:
     """Fill the empty folder ``target`` with what is in ``source``; returns the number of regular files."""
     files = 0
     with os.scandir(source) as entries:
         for entry in entries:
-            there = os.path.join(target, entry.name)
+            name = entry.name
             if entry.is_dir(follow_symlinks=False):
-                os.mkdir(there)
-                os.chmod(there, _FOLDER)
-                files += _copy_folder(entry.path, there, owner, link)
+                os.mkdir(name, dir_fd=target)
+                with _opened(name, source) as below, _opened(name, target) as new:
+                    files += _fill(below, new, owner, link)
             elif entry.is_symlink():
-                os.symlink(os.readlink(entry.path), there)
+                os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
             else:
                 files += 1
-                if link and _linked(entry.path, there):
+                if link and _linked(name, source, target):
                     continue
-                shutil.copyfile(entry.path, there)
-                os.chmod(there, stat.S_IMODE(entry.stat(follow_symlinks=False).st_mode))
-            if owner:
-                os.lchown(there, *owner)
+                _copy(name, source, target)
+            _give(name, target, owner)
     return files
 
 
-def _linked(source: str, target: str) -> bool:
+def _linked(name: str, source: int, target: int) -> bool:
     try:
-        os.link(source, target, follow_symlinks=False)
+        os.link(name, name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
     except OSError as error:
         if error.errno in _CANNOT_LINK:
             return False
@@ -111,23 +111,43 @@ def _linked(source: str, target: str) -> bool:
     return True
 
 
-def _swap_in(new: str, target: str) -> None:
+def _copy(name: str, source: int, target: int) -> None:
+    with os.fdopen(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source), "rb") as old:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        mode = stat.S_IMODE(os.fstat(old.fileno()).st_mode)
+        with os.fdopen(os.open(name, flags, mode, dir_fd=target), "wb") as new:
+            shutil.copyfileobj(old, new)
+
+
+def _give(name: str, parent: int, owner: tuple[int, int] | None) -> None:
+    if owner:
+        os.chown(name, *owner, dir_fd=parent, follow_symlinks=False)
+
+
+def _swap_in(new: str, target: str, parent: int) -> None:
     """Make ``new`` be ``target``; an old ``target`` takes its place. A process sees the old tree or the new one."""
-    if not os.path.lexists(target):
-        os.rename(new, target)
+    try:
+        os.stat(target, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        os.rename(new, target, src_dir_fd=parent, dst_dir_fd=parent)
         return
-    libc = ctypes.CDLL(None, use_errno=True)
-    arguments = (_AT_FDCWD, os.fsencode(new), _AT_FDCWD, os.fsencode(target), _RENAME_EXCHANGE)
-    # glibc before 2.28 and some file systems do not have it: there, for a moment, nothing is in place.
-    number = errno.ENOSYS
-    if hasattr(libc, "renameat2"):
-        number = ctypes.get_errno() if libc.renameat2(*arguments) else 0
+    number = _exchange(new, target, parent)
     if number in _CANNOT_EXCHANGE:
-        old = f"{new}.old"
-        os.rename(target, old)
-        os.rename(new, target)
+        # For a moment nothing is in place.
+        os.rename(target, f"{new}.old", src_dir_fd=parent, dst_dir_fd=parent)
+        os.rename(new, target, src_dir_fd=parent, dst_dir_fd=parent)
     elif number:
         raise OSError(number, os.strerror(number), target)
+
+
+def _exchange(one: str, other: str, parent: int) -> int:
+    """Exchange two names of a folder; returns the error number, 0 for success."""
+    # Python has no name for it; glibc has it since 2.28, and not every file system can.
+    exchange = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if exchange is None:
+        return errno.ENOSYS
+    done = exchange(parent, os.fsencode(one), parent, os.fsencode(other), _RENAME_EXCHANGE)
+    return ctypes.get_errno() if done else 0
 
 
 def remove(path: str) -> None:

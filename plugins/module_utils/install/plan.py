@@ -85,7 +85,8 @@ class Plan:
 
     def before(self) -> dict[str, Package]:
         """What is installed now, by path."""
-        return installed_packages(self.modules) or {}
+        packages = installed_packages(self.modules) or {}
+        return {path: p for path, p in packages.items() if os.path.isdir(os.path.join(self.request.folder, path))}
 
     def after(self) -> dict[str, Package]:
         """What will be installed, by path."""

@@ -82,19 +82,34 @@ class TreeStore:
     @contextlib.contextmanager
     def building(self, timeout: float = LOCK_TIMEOUT) -> t.Iterator[None]:
         """Hold the store's lock, which ends with the process; clean up what killed builds left."""
-        descriptor = os.open(self._path("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
+        with self._lock_file() as descriptor:
             deadline = time.monotonic() + timeout
             while not _locked(descriptor):
                 if time.monotonic() > deadline:
                     do = "See what it waits for, or end it, and run again."
                     raise ApphostError(f"another installation has been building for {timeout:.0f} s", self.root, do)
                 time.sleep(0.1)
-            for name in os.listdir(self._path("scratch")):
-                remove(self._path("scratch", name))
+            self._clean()
             yield
+
+    def tidy(self) -> None:
+        """Clean up what killed builds left, unless one is under way."""
+        if os.path.isdir(self._path("scratch")) and os.listdir(self._path("scratch")):
+            with self._lock_file() as descriptor:
+                if _locked(descriptor):
+                    self._clean()
+
+    @contextlib.contextmanager
+    def _lock_file(self) -> t.Iterator[int]:
+        descriptor = os.open(self._path("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            yield descriptor
         finally:
             os.close(descriptor)
+
+    def _clean(self) -> None:
+        for name in os.listdir(self._path("scratch")):
+            remove(self._path("scratch", name))
 
     @contextlib.contextmanager
     def scratch(self) -> t.Iterator[str]:
