@@ -32,6 +32,9 @@ def main() -> int:
     except DevError as error:
         print(f"dev: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"dev: {error.strerror}: {error.filename}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\ndev: interrupted", file=sys.stderr)
         return 130

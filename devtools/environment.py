@@ -28,6 +28,7 @@ OLDEST_PYTHON = "3.11"
 def setup() -> bool:
     """Make the environment ready; returns whether there was something to do."""
     link_collection()
+    DEV.mkdir(exist_ok=True)
     with (DEV / "setup.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if STAMP.exists() and STAMP.read_text() == _fingerprint():

@@ -80,7 +80,7 @@ def playbook_command(playbook: str, variables: Mapping[str, t.Any], *options: st
 
 @pytest.fixture(scope="session")
 def play() -> Callable[..., Run]:
-    """``play("deploy.yml", variable=value)`` runs one of our playbooks; what it printed is shown when the test fails."""
+    """``play("deploy.yml", variable=value)`` runs one of our playbooks and keeps what it printed for a failing test."""
 
     def run(playbook: str, *options: str, **variables: t.Any) -> Run:
         done = subprocess.run(
@@ -101,7 +101,7 @@ def play() -> Callable[..., Run]:
 
 @pytest.fixture(scope="session")
 def states(host_named: Callable[[str], Host]) -> Callable[..., dict[str, str]]:
-    """``states("lb1")``: what a balancer thinks of its servers, ``<backend>/<server>`` -> ``UP``, ``DRAIN`` and so on."""
+    """``states("lb1")``: what a balancer thinks of its servers, ``<backend>/<server>`` -> ``UP``."""
 
     def ask(balancer: str) -> dict[str, str]:
         answer = host_named(balancer).check_output("python3 -c %s", SHOW_STAT)

@@ -14,7 +14,7 @@ import json
 import re
 import shutil
 import socket
-import subprocess
+import tempfile
 import time
 import typing as t
 from collections.abc import Callable, Mapping, Sequence
@@ -233,14 +233,13 @@ def _plan(name: str, number: int, slot: int, image: str) -> Host:
 
 
 def _create(fleet: str, host: Host) -> None:
-    container = container_name(fleet, host.name)
     ports = ["--publish", f"127.0.0.1:{host.ssh_port}:22"]
     if host.http_port:
         ports += ["--publish", f"127.0.0.1:{host.http_port}:80"]
     labels = {"evenkeel.fleet": fleet, "evenkeel.host": host.name, "evenkeel.checkout": str(ROOT)}
     output_of(
         [
-            *("docker", "create", "--name", container, "--hostname", host.name),
+            *("docker", "create", "--name", container_name(fleet, host.name), "--hostname", host.name),
             *("--network", _network(fleet), "--ip", host.address, "--network-alias", host.name),
             *(word for name, value in labels.items() for word in ("--label", f"{name}={value}")),
             *ports,
@@ -248,12 +247,17 @@ def _create(fleet: str, host: Host) -> None:
             host.image,
         ]
     )
-    subprocess.run(["docker", "cp", "-", f"{container}:/"], input=keys.host_files(), check=True, capture_output=True)
     _start(fleet, host.name)
 
 
 def _start(fleet: str, host: str) -> None:
-    output_of(["docker", "start", container_name(fleet, host)])
+    """Start a host with this checkout's keys; they are new when .dev was removed, or was never there."""
+    container = container_name(fleet, host)
+    with tempfile.TemporaryFile() as files:
+        files.write(keys.host_files())
+        files.seek(0)
+        output_of(["docker", "cp", "-", f"{container}:/"], stdin=files)
+    output_of(["docker", "start", container])
 
 
 def _wait(fleet: str, host: Host) -> None:
