@@ -299,7 +299,7 @@ APP = Record(
         ),
         "env": Field(
             MapOf(VARIABLE_NAME, Variable()),
-            "Environment variables. `true`, `false` and numbers become strings. `PORT` and `APPHOST_…` are set by the "
+            "Environment variables. `true`, `false` and numbers become strings. `PORT`, `PATH` and `APPHOST_…` are set by the "
             "collection; passwords belong in `apphost_secrets`.",
             default={},
         ),
