@@ -67,6 +67,8 @@ class Role:
         return {
             "ansible_check_mode": False,
             "ansible_facts": {},
+            # Where lookups find the role's files and templates.
+            "ansible_search_path": [str(self.path)],
             "inventory_hostname": "app1",
             "groups": {},
             "hostvars": {},

@@ -73,32 +73,42 @@ def test_only_ways_in_use_are_set_up() -> None:
     assert ROLE.value("__port_access_providers", {"apphost_apps": APPS[3:]}) == []
 
 
-def test_only_processes_with_a_port_get_the_capability() -> None:
-    assert ROLE.value("__port_access_ambient_units", GIVEN) == ["apphost-low-web@.service"]
-    assert ROLE.value("__port_access_ambient_files", GIVEN) == [
-        "/etc/systemd/system/apphost-low-web@.service.d/10-port-access.conf"
-    ]
+def files(variable: str, apps: list[dict[str, t.Any]] = APPS) -> dict[str, str]:
+    """What the role writes: path -> content."""
+    return {file["path"]: file["content"] for file in ROLE.value(variable, {"apphost_apps": apps})}
 
 
-def read(name: str) -> Unit:
-    return unit((ROLE.path / "files" / name).read_text(encoding="utf-8"))
+def test_only_processes_with_a_port_get_the_capability_and_no_other() -> None:
+    written = files("__port_access_ambient_files")
+    assert list(written) == ["/etc/systemd/system/apphost-low-web@.service.d/10-port-access.conf"]
+    for text in written.values():
+        for key in ("AmbientCapabilities", "CapabilityBoundingSet"):
+            assert unit(text).all("Service", key) == ["CAP_NET_BIND_SERVICE"]
+    assert files("__port_access_ambient_files", APPS[3:]) == {}
 
 
-def test_the_capability_is_the_only_one() -> None:
-    dropin = read("ambient/10-port-access.conf")
-    for key in ("AmbientCapabilities", "CapabilityBoundingSet"):
-        assert dropin.all("Service", key) == ["CAP_NET_BIND_SERVICE"]
+def test_what_is_written_is_found_again() -> None:
+    """What a run leaves behind is how the next one knows that there is something to take away."""
+    traces = ROLE.value("__port_access_traces", GIVEN)
+    for provider in ("ambient", "redirect"):
+        names = {path.rpartition("/")[2] for path in files(f"__port_access_{provider}_files")}
+        assert [traces[name] for name in names & traces.keys()] == [provider]
+
+
+def redirect_unit(name: str) -> Unit:
+    return unit(files("__port_access_redirect_files")[f"/etc/systemd/system/{name}"])
 
 
 def test_the_redirect_is_put_back_whatever_nftables_does() -> None:
-    load = read("redirect/apphost-redirect.service").one("Service", "ExecStart")
-    nftables = read("redirect/nftables.service.d/10-apphost-redirect.conf")
+    load = redirect_unit("apphost-redirect.service").one("Service", "ExecStart")
+    nftables = redirect_unit("nftables.service.d/10-apphost-redirect.conf")
     for when in ("ExecStartPost", "ExecReload", "ExecStopPost"):
         assert nftables.one("Service", when) == f"-{load}", "and its failure is no failure of the firewall"
 
 
 def test_the_redirect_is_loaded_after_the_firewall_and_at_boot() -> None:
-    service = read("redirect/apphost-redirect.service")
+    service = redirect_unit("apphost-redirect.service")
     assert service.all("Unit", "After") == ["nftables.service"]
     assert service.all("Install", "WantedBy") == ["multi-user.target"]
     assert service.one("Service", "ExecReload") == service.one("Service", "ExecStart")
+    assert service.one("Service", "ExecStart").split()[-1] in files("__port_access_redirect_files")
