@@ -84,10 +84,12 @@ def install_dependencies(request: InstallRequest, run: RunCommand) -> InstallRes
 def carry_out(plan: Plan, run: RunCommand) -> InstallResult:
     """Do what ``plan`` says. Raises ApphostError or OSError; then the folder is as it was."""
     started = time.monotonic() - plan.seconds
+    from_cache = True
+    seconds: dict[str, float] = {}
     if plan.placed and plan.up_to_date:
         clean_beside(plan.request.folder)
         TreeStore(plan.request.store, None).tidy()
-        tree, from_cache, seconds = plan.placed, True, {}
+        tree = plan.placed
     else:
         with _ordinary_umask():
             tree, from_cache, seconds = _Installation(plan, run).bring()

@@ -1,0 +1,137 @@
+"""Finding the lockfile of a folder, and everything that is checked before an installation."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+import typing as t
+
+import pytest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile import jsonfile
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.reader import checked_lockfile, read_lockfile
+
+FIXTURES = pathlib.Path(__file__).parent / "fixtures"
+EXAMPLES = pathlib.Path(__file__).parents[5] / "examples"
+
+
+@pytest.fixture
+def app(tmp_path: pathlib.Path) -> pathlib.Path:
+    shutil.copy(FIXTURES / "package.json", tmp_path / "package.json")
+    shutil.copy(FIXTURES / "package-lock-v3.json", tmp_path / "package-lock.json")
+    return tmp_path
+
+
+def refusal(folder: pathlib.Path, manager: str = "auto") -> str:
+    with pytest.raises(ApphostError) as caught:
+        checked_lockfile(str(folder), manager)
+    return caught.value.message.replace(str(folder), "app")
+
+
+def rewrite(path: pathlib.Path, change: t.Callable[[dict[str, t.Any]], object]) -> None:
+    value = json.loads(path.read_text())
+    change(value)
+    path.write_text(json.dumps(value))
+
+
+@pytest.mark.parametrize("manager", ["auto", "npm"])
+@pytest.mark.parametrize("name", ["package-lock.json", "npm-shrinkwrap.json"])
+def test_a_good_app(app: pathlib.Path, manager: str, name: str) -> None:
+    (app / "package-lock.json").rename(app / name)
+
+    checked = checked_lockfile(str(app), manager)
+
+    assert checked is not None
+    manifest, lockfile = checked
+    assert (manifest.name, lockfile.name, len(lockfile.packages)) == ("recorded", name, 34)
+
+
+@pytest.mark.parametrize("name", ["hello", "hostile"])
+def test_the_examples_are_good(name: str) -> None:
+    assert checked_lockfile(str(EXAMPLES / name)) is not None
+    assert b"resolved" not in (EXAMPLES / name / "package-lock.json").read_bytes()
+
+
+def test_nothing_to_install(tmp_path: pathlib.Path) -> None:
+    assert checked_lockfile(str(tmp_path)) is None
+    (tmp_path / "package.json").write_text('{"name": "static", "devDependencies": {"vite": "*"}}')
+    assert checked_lockfile(str(tmp_path)) is None
+    (tmp_path / "package.json").write_text("broken")
+    assert checked_lockfile(str(tmp_path), "none") is None
+    assert read_lockfile(str(tmp_path), "none") is None
+
+
+def test_no_lockfile(app: pathlib.Path) -> None:
+    (app / "package-lock.json").unlink()
+
+    assert refusal(app) == (
+        "app: has no package-lock.json or npm-shrinkwrap.json. "
+        "Run npm install and commit the lockfile, or set the manager to none."
+    )
+
+
+def test_no_manifest(app: pathlib.Path) -> None:
+    (app / "package.json").unlink()
+
+    assert refusal(app) == "app: has no package.json. Add it, or set the manager to none."
+    (app / "package-lock.json").unlink()
+    assert "has no package.json" in refusal(app, "npm")
+
+
+def test_another_range_than_the_lockfile_was_made_for(app: pathlib.Path) -> None:
+    rewrite(app / "package.json", lambda manifest: manifest["dependencies"].update(debug="^5.0.0"))
+
+    assert refusal(app) == (
+        "app/package.json: package.json asks debug ^5.0.0, package-lock.json was made for ^4.4.0. "
+        "Run npm install and commit the lockfile."
+    )
+
+
+def test_lockfiles_of_two_managers(app: pathlib.Path) -> None:
+    (app / "yarn.lock").touch()
+
+    assert refusal(app) == (
+        "app: has lockfiles of several package managers: package-lock.json, yarn.lock. "
+        "Delete those that are not used, or name the manager."
+    )
+    assert checked_lockfile(str(app), "npm") is not None
+
+
+def test_a_manager_that_is_not_supported(app: pathlib.Path) -> None:
+    (app / "package-lock.json").rename(app / "pnpm-lock.yaml")
+
+    assert "has pnpm-lock.yaml, and pnpm is not supported yet" in refusal(app)
+    assert "the package manager pnpm is not supported" in refusal(app, "pnpm")
+
+
+def test_two_npm_lockfiles_must_be_equal(app: pathlib.Path) -> None:
+    shutil.copy(app / "package-lock.json", app / "npm-shrinkwrap.json")
+    assert checked_lockfile(str(app)) is not None
+
+    shutil.copy(FIXTURES / "package-lock-v2.json", app / "npm-shrinkwrap.json")
+    assert refusal(app) == "app: npm-shrinkwrap.json and package-lock.json differ. Delete one of them."
+
+
+def test_a_lockfile_that_is_a_link_or_a_pipe_is_not_read(app: pathlib.Path) -> None:
+    lockfile = app / "package-lock.json"
+    lockfile.rename(app / "elsewhere.json")
+    lockfile.symlink_to(app / "elsewhere.json")
+    assert refusal(app) == "app/package-lock.json: is not a regular file"
+
+    lockfile.unlink()
+    os.mkfifo(lockfile)
+    assert refusal(app) == "app/package-lock.json: is not a regular file"
+
+
+def test_a_lockfile_of_absurd_size_is_not_read(app: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jsonfile, "MAX_BYTES", 1000)
+
+    assert "more than the 1000 that are read" in refusal(app)
+
+
+def test_policy_is_part_of_the_check(app: pathlib.Path) -> None:
+    rewrite(app / "package-lock.json", lambda lockfile: lockfile["packages"]["node_modules/ms"].pop("integrity"))
+
+    assert "ms@2.1.3 has no integrity hash" in refusal(app)
