@@ -116,6 +116,18 @@ def test_only_trusted_proxies_speak_for_the_client() -> None:
     assert not render(app()).find("server").select("set_real_ip_from")
 
 
+def test_the_inventorys_balancers_are_trusted_where_they_have_an_address() -> None:
+    hosts = {
+        "lb1": {"apphost_address": "10.0.0.1", "ansible_host": "192.0.2.1"},
+        "lb2": {"ansible_host": "fd00::2"},
+        "lb3": {"ansible_host": "lb3.example"},
+        "abba": {},
+    }
+    given = {"groups": {"edge": list(hosts)}, "hostvars": hosts, "apphost_balancers_group": "edge"}
+    assert ROLE.value("reverse_proxy_trusted_proxies", given) == ["10.0.0.1", "fd00::2"]
+    assert ROLE.value("reverse_proxy_trusted_proxies") == []
+
+
 def test_the_error_page_keeps_the_status() -> None:
     tree = render(app(), __reverse_proxy_nginx_error_page="ignored: vars/ is stronger")
     server = tree.find("server")
