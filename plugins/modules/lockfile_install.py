@@ -183,7 +183,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.plan impo
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.preview import changes, preview
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import STORE
 
-ARGUMENTS = {
+ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "path": {"type": "path", "required": True},
     "runtime_root": {"type": "path", "required": True},
     "manager": {"type": "str", "choices": ["auto", "npm", "none"], "default": "auto"},
@@ -226,7 +226,7 @@ def _diff(module: AnsibleModule, plan: Plan, texts: tuple[str, str]) -> dict[str
 
 def main() -> None:
     """Run the module."""
-    run_module(ARGUMENTS, work)
+    run_module(ARGUMENT_SPEC, work)
 
 
 if __name__ == "__main__":

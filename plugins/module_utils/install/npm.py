@@ -136,6 +136,7 @@ def failure(out: str, err: str) -> tuple[str, str]:
 def explain(code: str, words: str, lockfile: Lockfile, registry: str | None, secrets: t.Sequence[str]) -> ApphostError:
     """The error for a person: what went wrong in one sentence, what to do, and npm's own words, short and clean."""
     said = shortened(words, secrets)
+    summary = shortened(words.partition("\n")[0], secrets)
     where = f"npm ci, {lockfile.path}"
     at = registry_host(registry)
     if code == "EINTEGRITY":
@@ -162,7 +163,10 @@ def explain(code: str, words: str, lockfile: Lockfile, registry: str | None, sec
         return ApphostError(f"{at} refuses access ({code})", where, do, npm=said)
     if code == "E404":
         do = "Is it private, or at another registry? (An .npmrc in the artifact is not read for registries.)"
-        return ApphostError(f"{at} does not have a package: {said}", where, do, npm=said)
+        return ApphostError(f"{at} does not have a package: {summary}", where, do, npm=said)
+    if code == "ETARGET":
+        do = "Was it withdrawn, or is the registry a mirror that lags behind?"
+        return ApphostError(f"{at} lacks a version that the lockfile names: {summary}", where, do, npm=said)
     if code == "EUSAGE":
         found = re.findall(r"^(?:Missing|Invalid): .+", words, re.MULTILINE)
         what = shortened("; ".join(found[:3]), secrets) if found else said

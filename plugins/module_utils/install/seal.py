@@ -56,4 +56,4 @@ def _check_link(tree: str, path: str) -> None:
     target = os.readlink(path)
     end = os.path.normpath(os.path.join(os.path.dirname(path), target))
     if os.path.isabs(target) or not f"{end}/".startswith(f"{tree}/"):
-        raise ApphostError(f"is a symbolic link out of the tree, to {target[:200]}", path)
+        raise ApphostError(f"is a symbolic link out of the tree, to {target[:200]!r}", path)

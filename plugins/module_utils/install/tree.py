@@ -55,7 +55,7 @@ def intact_tree(path: str) -> Tree | None:
     try:
         marker = read_regular_file(os.path.join(path, MARKER))
         hidden = read_regular_file(hidden_lockfile(path))
-        if marker is None or hidden is None:
+        if marker is None or hidden is None or os.path.islink(path):
             return None
         value = json.loads(marker)
         tree = Tree(**{**value, "scripts_skipped": tuple(value["scripts_skipped"])})

@@ -1,3 +1,6 @@
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Reading package.json and npm's lockfiles: recorded ones, broken ones, hostile ones, huge ones."""
 
 from __future__ import annotations
@@ -174,7 +177,7 @@ def test_an_entry_of_the_wrong_type(entry: t.Any, words: str) -> None:
     ],
 )
 def test_a_path_that_is_no_package(path: str) -> None:
-    with pytest.raises(ValueError, match="does not|has a character|is nested|is longer"):
+    with pytest.raises(ValueError, match=r"does not|has a character|is nested|is longer"):
         package_name(path)
     assert 'packages["' in refusal(lockfile_of({path: {}}))
 
