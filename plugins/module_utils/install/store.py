@@ -25,7 +25,7 @@ import typing as t
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import Account
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.place import remove
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import Tree, intact_tree
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import Tree, intact_tree, links
 
 #: Another build on this host may take so long (seconds) before waiting for it is given up.
 LOCK_TIMEOUT = 1800.0
@@ -142,16 +142,23 @@ class TreeStore:
         os.rename(folder, self._path("trees", identity))
 
     def sweep(self, unused_for: float) -> list[str]:
-        """Delete trees that no release has been made from for ``unused_for`` seconds; returns their identities.
+        """Delete trees that no folder has links to, and none was made from for ``unused_for`` seconds; returns them.
 
-        Nothing breaks when one is missed: it is built again. Releases keep their files, which are links of their own.
+        A tree with links takes no room of its own. One too many deleted is built again, and while a build is under
+        way, nothing is deleted: the next time will do.
         """
-        if not os.path.isdir(self._path("trees")):
+        trees = self._path("trees")
+        if not os.path.isdir(trees):
             return []
-        with self.building():
+        with self._lock_file() as descriptor:
+            if not _locked(descriptor):
+                return []
             oldest = time.time() - unused_for
-            names = sorted(os.listdir(self._path("trees")))
-            unused = [name for name in names if os.lstat(self._path("trees", name)).st_mtime < oldest]
+            unused = [
+                name
+                for name in sorted(os.listdir(trees))
+                if os.lstat(os.path.join(trees, name)).st_mtime < oldest and links(self.tree_path(name)) <= 1
+            ]
             for name in unused:
                 self.discard(name)
             return unused

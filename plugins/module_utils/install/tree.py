@@ -95,3 +95,11 @@ def hidden_sha256(path: str) -> str:
     """SHA-256 of the hidden lockfile of the tree at ``path``."""
     with open(hidden_lockfile(path), "rb") as file:
         return hashlib.sha256(file.read()).hexdigest()
+
+
+def links(path: str) -> int:
+    """How many trees have the files of the one at ``path``, with itself; 0 when it has no marker."""
+    try:
+        return os.lstat(os.path.join(path, MARKER)).st_nlink
+    except OSError:
+        return 0

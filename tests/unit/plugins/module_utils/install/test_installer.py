@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import shutil
 import stat
 import threading
 import time
@@ -440,6 +441,19 @@ def test_using_a_tree_keeps_it(world: World) -> None:
     install_dependencies(world.request(make_app(world.base / "other")), world.npm)
 
     assert store_module.TreeStore(str(world.store), None).sweep(unused_for=500) == []
+
+
+def test_a_tree_with_links_is_kept_however_old(world: World, owners: dict[str, t.Any]) -> None:
+    identity = install_dependencies(world.request(), world.npm).identity
+    long_ago = time.time() - 1000
+    os.utime(world.store / "trees" / str(identity), (long_ago, long_ago))
+    store = store_module.TreeStore(str(world.store), None)
+
+    assert store.sweep(unused_for=500) == []
+    shutil.rmtree(world.app / "node_modules")
+    with store.building():
+        assert store.sweep(unused_for=500) == []
+    assert store.sweep(unused_for=500) == [identity]
 
 
 def test_sweeping_a_store_that_is_not_there(world: World) -> None:
