@@ -168,14 +168,15 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.common import App
 from ansible_collections.evenkeel.apphost.plugins.module_utils.haproxy.drain import FAIL, FORCE, Drain
 from ansible_collections.evenkeel.apphost.plugins.module_utils.haproxy.enable import Enable
 from ansible_collections.evenkeel.apphost.plugins.module_utils.haproxy.marks import Marks
-from ansible_collections.evenkeel.apphost.plugins.module_utils.haproxy.paths import (
-    HELPER,
+from ansible_collections.evenkeel.apphost.plugins.module_utils.haproxy.server_state import (
     MASTER_SOCKET,
+    PROGRAM,
     STATE_FOLDER,
     STATS_SOCKET,
+    save,
 )
 from ansible_collections.evenkeel.apphost.plugins.module_utils.haproxy.servers import Balancer
-from ansible_collections.evenkeel.apphost.plugins.module_utils.haproxy.socket import RuntimeSocket
+from ansible_collections.evenkeel.apphost.plugins.module_utils.haproxy.socket import Ask, RuntimeSocket
 from ansible_collections.evenkeel.apphost.plugins.module_utils.haproxy.state import parse_names
 from ansible_collections.evenkeel.apphost.plugins.module_utils.haproxy.workers import OldWorkers
 from ansible_collections.evenkeel.apphost.plugins.module_utils.waiter import Clock
@@ -196,19 +197,19 @@ SPEC: dict[str, t.Any] = {
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Drain or enable, or say in check mode what would be done."""
-    module.run_command_environ_update = {"LC_ALL": "C"}
     params = module.params
     for option in ("timeout", "min_up"):
         if params[option] < 0:
             raise ApphostError(f"{params[option]} is less than 0", option)
     names = parse_names(params["servers"])
     clock = Clock()
+    ask = RuntimeSocket(params["socket"], clock=clock).ask
     balancer = Balancer(
-        ask=RuntimeSocket(params["socket"], clock=clock).ask,
+        ask=ask,
         where=params["socket"],
         marks=Marks(params["state_folder"]),
         old_workers=OldWorkers(params["master_socket"], clock).look,
-        save_state=lambda: save_state(module),
+        save_state=lambda: save_state(module, ask),
         clock=clock,
     )
     action: Drain | Enable
@@ -226,15 +227,18 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     }
 
 
-def save_state(module: AnsibleModule) -> None:
+def save_state(module: AnsibleModule, ask: Ask) -> bool:
     """Have HAProxy's next start begin with the states of now, where the role ``balancer`` has set that up.
 
     What was asked for is done by then, so a failure is only told.
     """
-    if os.path.exists(HELPER) and module.params["socket"] == STATS_SOCKET:
-        status, _, errors = module.run_command([HELPER, "save"])
-        if status:
-            module.warn(f"A restart of HAProxy would forget the new states: {errors.strip()}")
+    if os.path.exists(PROGRAM) and module.params["socket"] == STATS_SOCKET:
+        try:
+            save(ask)
+        except (OSError, ValueError, ApphostError) as error:
+            module.warn(f"a restart of HAProxy would bring back the states of before: {error}")
+            return False
+    return True
 
 
 def main() -> None:

@@ -126,7 +126,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import run_module
 from ansible_collections.evenkeel.apphost.plugins.module_utils.haproxy.marks import Mark, Marks
-from ansible_collections.evenkeel.apphost.plugins.module_utils.haproxy.paths import (
+from ansible_collections.evenkeel.apphost.plugins.module_utils.haproxy.server_state import (
     MASTER_SOCKET,
     STATE_FOLDER,
     STATS_SOCKET,

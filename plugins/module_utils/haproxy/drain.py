@@ -49,11 +49,11 @@ class Remaining:
         return [worker for worker in self.old_workers if worker.threatens(self.sessions)]
 
     def in_words(self) -> str:
-        words = [f"{name} has {count} sessions" for name, count in self.sessions.items() if count]
+        words = [f"{name} has {count} under way" for name, count in self.sessions.items() if count]
         for worker in self.threats:
             busy = sum(worker.sessions.get(name, 0) for name in self.sessions)
             words.append(
-                f"HAProxy's process {worker.pid} from before a reload has {busy} sessions with them"
+                f"HAProxy's process {worker.pid} from before a reload has {busy} under way with them"
                 f" and {worker.idle_clients} clients that may send another request"
             )
         return "; ".join(words)
@@ -90,7 +90,7 @@ class Drain:
             return Result(list(outcomes.values()), [])
         self.balancer.forget_void(outcomes)
         try:
-            self._take_out(fresh)
+            self.balancer.take_out(fresh, self.owner)
             self._wait(outcomes)
         except ApphostError as error:
             raise self._undone(error, fresh) from error
@@ -105,21 +105,13 @@ class Drain:
             )
         return Result(list(outcomes.values()), self.warnings)
 
-    def _take_out(self, names: t.Sequence[ServerName]) -> None:
-        if names:
-            self.balancer.marks.add(names, self.owner)
-            self.balancer.set(names, DRAIN)
-            self.balancer.save_state()
-
     def _undone(self, error: ApphostError, names: t.Sequence[ServerName]) -> ApphostError:
         """Put servers back that this call took out, and say so."""
         if not names:
             return error
         listed = ", ".join(map(str, names))
         try:
-            self.balancer.set(names, READY)
-            self.balancer.marks.drop(names)
-            self.balancer.save_state()
+            self.balancer.put_back(names)
         except ApphostError as second:
             words = f"{listed} could not be put back: {second.message}"
         else:

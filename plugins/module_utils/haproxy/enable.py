@@ -62,12 +62,10 @@ class Enable:
         begin, today = clock.now(), self.balancer.marks.now()
         self.balancer.forget_void(outcomes)
         self._leave_maintenance([name for name in wanted if outcomes[name].before.admin == MAINT])
-        if wanted:
-            self.balancer.set(wanted, READY)
-            self.balancer.marks.drop(wanted)
-            self.balancer.save_state()
+        self.balancer.put_back(wanted)
         up_at: dict[ServerName, float] = {}
-        for name, server in self._wait_up(ours, self.timeout - (clock.now() - begin), up_at).items():
+        seen = self._wait_up(ours, self.timeout - (clock.now() - begin), up_at)
+        for name, server in seen.items():
             outcome = outcomes[name]
             outcome.after, outcome.owner, outcome.operator = server, None, False
             outcome.waited = up_at[name] - begin

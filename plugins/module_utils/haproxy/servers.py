@@ -89,7 +89,7 @@ class Balancer:
     :param ask: speaks with the worker that takes new connections.
     :param where: its socket, for errors.
     :param old_workers: what workers of before a reload still have.
-    :param save_state: makes HAProxy's next start begin with the states of now.
+    :param save_state: makes HAProxy's next start begin with the states of now; false when it could not.
     """
 
     def __init__(
@@ -98,13 +98,13 @@ class Balancer:
         where: str,
         marks: Marks,
         old_workers: t.Callable[[], list[OldWorker]],
-        save_state: t.Callable[[], None],
+        save_state: t.Callable[[], bool],
         clock: Clock,
     ) -> None:
         self.ask = ask
         self.marks = marks
         self.old_workers = old_workers
-        self.save_state = save_state
+        self._save_state = save_state
         self.clock = clock
         self._where = where
 
@@ -152,6 +152,20 @@ class Balancer:
         if gone:
             raise ApphostError(f"HAProxy has no server {', '.join(gone)} any more", self._where)
         return {name: backends[name.backend][name.server] for name in names}
+
+    def take_out(self, names: t.Sequence[ServerName], owner: str) -> None:
+        """Drain servers and remember who did: first the mark, so that nothing of ours is ever drained without one."""
+        if names:
+            self.marks.add(names, owner)
+            self.set(names, DRAIN)
+            self._save_state()
+
+    def put_back(self, names: t.Sequence[ServerName]) -> None:
+        """Make servers ready and forget who drained them: last the mark, when no restart can bring the drain back."""
+        if names:
+            self.set(names, READY)
+            if self._save_state():
+                self.marks.drop(names)
 
     def set(self, names: t.Iterable[ServerName], admin: str) -> None:
         """Give servers an administrative state and see that they have it.
