@@ -1,7 +1,7 @@
 # Copyright (c) Evenkeel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One host: low ports without root, logs that rotate without loss, a proxy that copes. Tests put back what they change."""
+"""One host: low ports without root, logs that rotate without loss, a proxy that copes. Tests undo what they change."""
 
 from __future__ import annotations
 
