@@ -31,6 +31,8 @@ _REFUSALS = (
 )
 _DENIED = "Permission denied"
 _NO_SUCH_WORKER = "Can't find the target PID"
+# The master, of a worker that is just ending; a moment later there is no such worker.
+_WORKER_ENDS = "Can't connect to the target CLI"
 
 _LEVEL_HINT = "In haproxy.cfg the socket needs it: stats socket /run/haproxy/admin.sock mode 660 level admin"
 _RUNNING_HINT = "Does HAProxy run (systemctl status haproxy), and does its haproxy.cfg have this `stats socket`?"
@@ -110,7 +112,10 @@ class RuntimeSocket:
                 parts.append(part)
         if not parts:
             raise ConnectionResetError(errno.ECONNRESET, "closed without an answer")
-        return b"".join(parts).decode("utf-8", "replace")
+        answer = b"".join(parts).decode("utf-8", "replace")
+        if answer.startswith(_WORKER_ENDS):
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "the worker does not answer")
+        return answer
 
 
 def order(ask: Ask, command: str) -> None:
