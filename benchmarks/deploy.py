@@ -94,6 +94,7 @@ def playbook(path: Path, **variables: t.Any) -> list[str | Path]:
         "usual_node": NODE,
         "usual_socket": SOCKET,
         "usual_ports": PORTS,
+        "usual_first": False,
         "usual_units": [f"usual-web@{port}" for port in PORTS],
     }
     values = {**common, **{name: str(value) for name, value in variables.items()}}
@@ -150,7 +151,7 @@ def prepare(hosts: int) -> None:
         for command in (
             [*playbook(ROOT / "playbooks" / "site.yml", lab_hello=first), "-e", f"@{apps}"],
             playbook(HERE / "usual" / "setup.yml"),
-            Usual().deploy(first, "1.0.0"),
+            [*Usual().deploy(first, "1.0.0"), "-e", '{"usual_first": true}'],
         ):
             run_logged(command, "bench-setup", env=environment.tool_environment())
     output_of(["docker", "cp", HERE / "observer.py", f"{container_name(FLEET, 'lb1')}:{OBSERVER}"])

@@ -2,7 +2,6 @@
 # Copyright (c) Evenkeel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Remove old releases of an app from a host."""
 
 from __future__ import annotations
 
@@ -10,8 +9,7 @@ DOCUMENTATION = r"""
 module: release_prune
 short_description: Remove old releases of an app from a host
 version_added: 0.1.0
-author:
-  - The Evenkeel engineers (@evenkeel)
+author: The Evenkeel engineers (@evenkeel)
 description:
   - Keeps the newest releases, in the order of the app's activation journal, and removes the others.
   - Never removes the live release, the last good one before it, or one that an interrupted activation is about,
@@ -63,8 +61,6 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, run_module
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import build_account
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import TreeStore
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release import host
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.prune import choose, prune
@@ -73,9 +69,6 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "app": {"type": "str", "required": True},
     "keep": {"type": "int", "default": 5},
 }
-
-# Built trees that no release was made from for so long are removed, in seconds: a month.
-_TREES_KEPT = 30 * 86400
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
@@ -88,8 +81,6 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         choice = choose(layout, keep)
     else:
         choice = prune(layout, keep)
-        # A cache: what goes from here changes no release, so it does not count as a change.
-        TreeStore(layout.store, build_account(None)).sweep(_TREES_KEPT)
     return {
         "changed": bool(choice.pruned),
         "kept": choice.kept,

@@ -2,7 +2,6 @@
 # Copyright (c) Evenkeel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Put a release on a host without touching what runs there."""
 
 from __future__ import annotations
 
@@ -10,8 +9,7 @@ DOCUMENTATION = r"""
 module: release_stage
 short_description: Put a release on a host without touching what runs there
 version_added: 0.1.0
-author:
-  - The Evenkeel engineers (@evenkeel)
+author: The Evenkeel engineers (@evenkeel)
 description:
   - Copies the bundle to the host, unpacks it, installs the dependencies from its lockfile, writes the launchers and
     the environment, and only then gives the folder the name of the release. What runs is not touched;
@@ -41,6 +39,10 @@ options:
     description: The app's secret environment variables, the same as for M(evenkeel.apphost.release_bundle). They are
       written to a file that only root can read.
     type: json
+  keep:
+    description: Afterwards remove old releases until no more than these are left, as M(evenkeel.apphost.release_prune)
+      does. Without it all stay.
+    type: int
   registry:
     description: Address of the package registry. Without it the package manager's own default is used.
     type: str
@@ -83,6 +85,12 @@ dependencies:
   returned: success
   type: dict
   sample: {manager: npm, packages: 68, from_cache: true, scripts_skipped: []}
+pruned:
+  description: The releases that were removed because of O(keep).
+  returned: success
+  type: list
+  elements: str
+  sample: [1.3.9-77c01d92ab]
 seconds:
   description: How long each phase took, and all of them (V(total)). Empty when nothing was done.
   returned: success
@@ -94,10 +102,11 @@ import json
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, run_module
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, run_module, runner
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release import host
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.manifest import parse_manifest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.release.prune import prune
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.stage import Registry, Report, Stage
 
 ARGUMENT_SPEC: dict[str, t.Any] = {
@@ -106,6 +115,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     # JSON, not a dict: of a dict Ansible would blank every single value wherever it occurs in the result, and a
     # secret "1" would spoil every release id.
     "secrets": {"type": "json", "no_log": True},
+    "keep": {"type": "int"},
     "registry": {"type": "str"},
     "registry_token": {"type": "str", "no_log": True},
     "ca_file": {"type": "path"},
@@ -115,19 +125,12 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
 def make_stage(module: AnsibleModule) -> Stage:
     """Put the parts together as the options ask."""
     options = module.params
-
-    def run(command: list[str]) -> tuple[int, str, str]:
-        ended: tuple[int, str, str] = module.run_command(
-            command, environ_update={"LC_ALL": "C"}, handle_exceptions=False
-        )
-        return ended
-
     manifest = parse_manifest(options["release"], "release")
     return Stage(
         layout=AppLayout(manifest["app"]),
         manifest=manifest,
         secrets=json.loads(options["secrets"] or "{}"),
-        run=run,
+        run=runner(module),
         registry=Registry(options["registry"], options["registry_token"], options["ca_file"]),
     )
 
@@ -153,9 +156,12 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     stage = make_stage(module)
     before = host.staged_releases(stage.layout)
     report = carry_out(module, stage)
-    after = sorted({*before, stage.release})
+    keep = module.params["keep"]
+    pruned = prune(stage.layout, keep).pruned if keep and not module.check_mode else []
+    after = sorted({*before, stage.release} - {*pruned})
     return {
-        "changed": report.changed,
+        "changed": report.changed or bool(pruned),
+        "pruned": pruned,
         "release": stage.release,
         "folder": stage.layout.release(stage.release),
         "dependencies": report.dependencies.as_dict() if report.dependencies else None,

@@ -10,6 +10,8 @@ import shutil
 from dataclasses import dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import build_account
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import TreeStore
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release import host
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.files import sync_directory
@@ -19,6 +21,9 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.release.lock impo
 
 # Seconds to wait for another run that is at work on the same app.
 _LOCK_WAIT = 60.0
+
+# Built trees that no release was made from for so long are removed, in seconds: a month.
+_TREES_KEPT = 30 * 86400
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ def choose(layout: AppLayout, keep: int) -> Choice:
 
 
 def prune(layout: AppLayout, keep: int) -> Choice:
-    """Remove what :func:`choose` says, and what killed runs left behind.
+    """Remove what :func:`choose` says, what killed runs left behind, and dependency trees nobody needs.
 
     A release first loses its name, so that what is half removed never looks like a release.
     """
@@ -71,4 +76,6 @@ def prune(layout: AppLayout, keep: int) -> Choice:
             sync_directory(layout.releases)
         for leftover in leftovers:
             shutil.rmtree(leftover)
+    # A cache: what goes from here changes no release.
+    TreeStore(layout.store, build_account(None)).sweep(_TREES_KEPT)
     return choice
