@@ -17,7 +17,7 @@ import tempfile
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import (
     LOGS_BASE,
     RELEASES_BASE,
@@ -26,7 +26,6 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import (
     AppLayout,
 )
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.files import remove_if_there, write_atomic
-from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.base import RunCommand
 
 NO_LOGIN = "/usr/sbin/nologin"
 

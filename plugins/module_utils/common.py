@@ -1,7 +1,7 @@
 # Copyright (c) Evenkeel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every module shares: the one domain exception and the one way in and out."""
+"""What every module shares: the one domain exception, the one way in and out, and the shape of what runs programs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import errno
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+
+RunCommand = t.Callable[[list[str]], tuple[int, str, str]]
+"""Run an argument list; returns exit status, standard output, standard error. ``OSError``: it could not be started."""
 
 
 class ApphostError(Exception):
@@ -44,6 +47,20 @@ def from_os_error(error: OSError, doing: str | None = None) -> ApphostError:
         return ApphostError("no space left on the device", where, cure)
     what = error.strerror or str(error)
     return ApphostError(f"{what} (while {doing})" if doing and where != doing else what, where)
+
+
+def runner(module: AnsibleModule) -> RunCommand:
+    """What starts programs for ``module``: with the arguments as they are, in the C locale, without questions."""
+    environment = {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+
+    def run(command: list[str]) -> tuple[int, str, str]:
+        # Left to itself, run_command puts root's variables in place of a $NAME that is meant for somebody else.
+        status, out, err = module.run_command(
+            command, environ_update=environment, expand_user_and_vars=False, handle_exceptions=False
+        )
+        return status, out, err
+
+    return run
 
 
 def run_module(

@@ -63,7 +63,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.evenkeel.apphost.plugins.module_utils.app_host import bring_about, steps
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import run_module
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import run_module, runner
 
 SPEC: dict[str, t.Any] = {
     "apps": {"type": "list", "elements": "dict", "required": True},
@@ -74,8 +74,7 @@ SPEC: dict[str, t.Any] = {
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Compare, and unless in check mode make it so."""
-    module.run_command_environ_update = {"LC_ALL": "C"}
-    wanted = steps(module.params["apps"], module.params["sysctl"], module.params["limits"], module.run_command)
+    wanted = steps(module.params["apps"], module.params["sysctl"], module.params["limits"], runner(module))
     differences = bring_about(wanted, module.check_mode)
     return {
         "changed": bool(differences),

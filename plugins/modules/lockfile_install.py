@@ -173,7 +173,7 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import run_module
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import run_module, runner
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import (
     InstallRequest,
     InstallResult,
@@ -208,12 +208,13 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         allow_scripts=tuple(options.pop("allow_scripts")),
         **options,
     )
-    plan = plan_installation(request, module.run_command)
+    run = runner(module)
+    plan = plan_installation(request, run)
     if plan is None:
         return InstallResult(changed=False).as_dict()
     # Before anything is changed: it compares with what is there now.
     differs = changes(plan)
-    result = preview(plan) if module.check_mode else carry_out(plan, module.run_command)
+    result = preview(plan) if module.check_mode else carry_out(plan, run)
     return {**result.as_dict(), "difference": differs.counts, **_diff(module, plan, differs.texts)}
 
 

@@ -2,7 +2,6 @@
 # Copyright (c) Evenkeel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Install exact versions of Node.js and npm side by side."""
 
 from __future__ import annotations
 
@@ -176,8 +175,8 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import run_module
-from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.apt import Apt
+from ansible_collections.evenkeel.apphost.plugins.module_utils.apt import Apt
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import RunCommand, run_module, runner
 from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.distro import DistroSource
 from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.download import Downloader
 from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.nodejs import (
@@ -188,7 +187,6 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.sources i
     ArchiveSource,
     NpmRegistry,
     NpmSource,
-    Run,
     Source,
     Wanted,
     architecture,
@@ -223,18 +221,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
 }
 
 
-def runner(module: AnsibleModule) -> Run:
-    """Starts programs, in the C locale and without questions."""
-    environment = {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
-
-    def run(command: list[str]) -> tuple[int, str, str]:
-        status, out, err = module.run_command(command, environ_update=environment, handle_exceptions=False)
-        return status, out, err
-
-    return run
-
-
-def make_installer(module: AnsibleModule, store: RuntimeStore, run: Run) -> NodejsInstaller:
+def make_installer(module: AnsibleModule, store: RuntimeStore, run: RunCommand) -> NodejsInstaller:
     """Put the parts together as the options ask."""
     options = module.params
     download = Downloader(options["ca_file"], options["timeout"], options["retries"])

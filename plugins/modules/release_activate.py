@@ -124,7 +124,7 @@ log_lines:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import run_module
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import run_module, runner
 from ansible_collections.evenkeel.apphost.plugins.module_utils.health import ask_all
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.activate import Activation, Host
@@ -144,8 +144,7 @@ SPEC: dict[str, t.Any] = {
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Activate, or say in check mode what would be done."""
     layout = AppLayout(module.params["app"])
-    module.run_command_environ_update = {"LC_ALL": "C"}
-    supervisor = Systemd(module.run_command)
+    supervisor = Systemd(runner(module))
     host = Host(
         supervisor=supervisor,
         probe=Probe(supervisor.states, lambda pid: release_of(pid, layout), ask_all),

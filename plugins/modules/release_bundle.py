@@ -2,7 +2,6 @@
 # Copyright (c) Evenkeel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Documentation of the action plugin of the same name."""
 
 from __future__ import annotations
 
@@ -10,8 +9,7 @@ DOCUMENTATION = r"""
 module: release_bundle
 short_description: Pack apps into releases on the controller
 version_added: 0.1.0
-author:
-  - The Evenkeel engineers (@evenkeel)
+author: The Evenkeel engineers (@evenkeel)
 description:
   - Packs the files of every app into a tar and computes the id of the release that they make together with the
     lockfile, the runtime, the processes and the environment. The same input gives the same bytes and the same id, on

@@ -61,7 +61,7 @@ log_lines:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import run_module
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import run_module, runner
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.command import run_release_command
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.manifest import read_manifest
@@ -81,7 +81,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     manifest = read_manifest(layout, module.params["release"])
     if not manifest["release_command"]:
         return {"changed": False, "log_lines": []}
-    lines = run_release_command(layout, manifest, module.params["timeout"], module.run_command)
+    lines = run_release_command(layout, manifest, module.params["timeout"], runner(module))
     return {"changed": True, "log_lines": lines}
 
 

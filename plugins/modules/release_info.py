@@ -2,7 +2,6 @@
 # Copyright (c) Evenkeel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Say which releases of apps a host has, which one is live and how its instances are."""
 
 from __future__ import annotations
 
@@ -10,8 +9,7 @@ DOCUMENTATION = r"""
 module: release_info
 short_description: Say which releases of apps a host has, which is live, and how its instances are
 version_added: 0.1.0
-author:
-  - The Evenkeel engineers (@evenkeel)
+author: The Evenkeel engineers (@evenkeel)
 description:
   - Looks at all apps in one call. A host that was never set up is an answer too, not a failure.
 extends_documentation_fragment:
@@ -113,7 +111,7 @@ apps:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import run_module
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import run_module, runner
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.info import app_infos
 from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.systemd import Systemd
@@ -123,9 +121,8 @@ ARGUMENT_SPEC: dict[str, t.Any] = {"apps": {"type": "list", "elements": "str", "
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Look and report."""
-    module.run_command_environ_update = {"LC_ALL": "C"}
     layouts = [AppLayout(name) for name in module.params["apps"]]
-    infos = app_infos(layouts, Systemd(module.run_command))
+    infos = app_infos(layouts, Systemd(runner(module)))
     return {"changed": False, "apps": {name: info.as_dict() for name, info in infos.items()}}
 
 

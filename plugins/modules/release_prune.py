@@ -77,10 +77,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     keep = module.params["keep"]
     if keep < 1:
         raise ApphostError(f"{keep} is less than 1", "keep")
-    if module.check_mode:
-        choice = choose(layout, keep)
-    else:
-        choice = prune(layout, keep)
+    choice = choose(layout, keep) if module.check_mode else prune(layout, keep)
     return {
         "changed": bool(choice.pruned),
         "kept": choice.kept,

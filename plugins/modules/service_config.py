@@ -99,8 +99,8 @@ done:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, run_module
-from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.apt import Apt
+from ansible_collections.evenkeel.apphost.plugins.module_utils.apt import Apt
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, run_module, runner
 from ansible_collections.evenkeel.apphost.plugins.module_utils.service_config import File, ServiceConfig, Wanted
 from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.systemd import Systemd
 
@@ -131,10 +131,9 @@ def read_mode(text: str, path: str) -> int:
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Compare, and unless in check mode bring about."""
-    module.run_command_environ_update = {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
     given = dict(module.params)
     files = [File(one["path"], one["content"], read_mode(one["mode"], one["path"])) for one in given.pop("files")]
-    run = module.run_command
+    run = runner(module)
     outcome = ServiceConfig(run, Apt(run), Systemd(run)).bring_about(Wanted(files=files, **given), module.check_mode)
     return {
         "changed": bool(outcome.done),

@@ -98,7 +98,7 @@ stopped:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, run_module
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, run_module, runner
 from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.systemd import Systemd
 from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.unit_files import UnitFiles
 from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.units import UnitOptions, app_units
@@ -130,8 +130,8 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     unknown = sorted(set(module.params["extra"]) - known)
     if unknown:
         raise ApphostError("is no process of these apps", f"extra: {unknown[0]}", "Write <app>/<process>.")
-    module.run_command_environ_update = {"LC_ALL": "C"}
-    files = UnitFiles(module.run_command, Systemd(module.run_command))
+    run = runner(module)
+    files = UnitFiles(run, Systemd(run))
     options = UnitOptions(systemd_version=files.version(), **{name: module.params[name] for name in OPTIONS})
     wanted: dict[str, str] = {}
     for app in apps:

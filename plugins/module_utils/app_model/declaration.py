@@ -299,8 +299,8 @@ APP = Record(
         ),
         "env": Field(
             MapOf(VARIABLE_NAME, Variable()),
-            "Environment variables. `true`, `false` and numbers become strings. `PORT`, `PATH` and `APPHOST_…` are set by the "
-            "collection; passwords belong in `apphost_secrets`.",
+            "Environment variables. `true`, `false` and numbers become strings. `PORT`, `PATH` and `APPHOST_…` are set "
+            "by the collection; passwords belong in `apphost_secrets`.",
             default={},
         ),
         "release_command": Field(

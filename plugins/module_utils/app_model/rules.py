@@ -125,7 +125,7 @@ def _check_reserved(names: t.Iterable[str], path: str, found: Reading) -> None:
         if name == "PORT":
             found.add(f"{path}.PORT", "is set for each instance; write the port under processes")
         elif name == "PATH":
-            found.add(f"{path}.PATH", "is set to the release's own runtime and programs; call others by their full path")
+            found.add(f"{path}.PATH", "is set to the release's runtime and programs; call others by their full path")
         elif name.startswith("APPHOST_"):
             found.add(f"{path}.{name}", "names that begin with APPHOST_ are set by the collection")
 

@@ -12,9 +12,6 @@ from dataclasses import dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 
-#: Runs a program: argument list -> exit code, stdout, stderr. ``AnsibleModule.run_command`` is one.
-RunCommand = t.Callable[[list[str]], tuple[int, str, str]]
-
 #: The account made for building, and the one that every system has.
 BUILD_USER = "apphost-build"
 FALLBACK_USER = "nobody"

@@ -13,8 +13,7 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import RunCommand
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import Target
 
 #: Raise it when the same inputs begin to make another tree.

@@ -18,12 +18,8 @@ import time
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, from_os_error
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import (
-    Account,
-    RunCommand,
-    build_account,
-)
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand, from_os_error
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import Account, build_account
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.npm_build import build
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.place import DamagedTree, clean_beside, place
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.plan import (
@@ -34,7 +30,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.plan impo
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import TreeStore
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import Tree
 
-__all__ = ["InstallRequest", "InstallResult", "RunCommand", "install_dependencies"]
+__all__ = ["InstallRequest", "InstallResult", "install_dependencies"]
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install import npm
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import Account, RunCommand, as_account
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import Account, as_account
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.place import remove
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.plan import Plan
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.seal import seal

@@ -10,9 +10,8 @@ import time
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install import npm
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import RunCommand
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.identity import (
     Runtime,
     inspect_runtime,

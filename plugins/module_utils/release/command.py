@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import UNIT_PREFIX, AppLayout
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.environment import SYSTEM_PATH
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.manifest import Manifest
-from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.base import RunCommand
 
 # As many lines of the command's output as a failure quotes.
 LOG_LINES = 20

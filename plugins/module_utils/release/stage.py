@@ -17,11 +17,10 @@ import time
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, from_os_error
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand, from_os_error
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import (
     InstallRequest,
     InstallResult,
-    RunCommand,
     install_dependencies,
 )
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout

@@ -20,13 +20,12 @@ import os
 import shutil
 import typing as t
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.files import replace_symlink
 from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.checksum import Checksum
 from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.sources import (
     NpmRegistry,
     Origin,
-    Run,
     Source,
     Wanted,
 )
@@ -68,7 +67,7 @@ class NodejsInstaller:
         source: Source,
         registry: NpmRegistry,
         arch: str,
-        run: Run,
+        run: RunCommand,
         default_npm: str | None = None,
         warn: t.Callable[[str], None] | None = None,
     ) -> None:

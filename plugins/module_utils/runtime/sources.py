@@ -18,9 +18,6 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.versions 
 # `uname -m` -> the name that nodejs.org and the npm packages use.
 ARCHITECTURES = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
 
-# An argument list -> exit status, standard output, standard error. A program that cannot be started: OSError.
-Run = t.Callable[[list[str]], tuple[int, str, str]]
-
 
 def architecture(machine: str) -> str:
     """Node.js' word for this machine; :class:`ApphostError` when there are no builds for it."""

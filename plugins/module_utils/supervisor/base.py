@@ -42,9 +42,6 @@ class UnitState:
 Snapshot = t.Mapping[str, UnitState]
 """Unit name -> its state, all read at the same moment."""
 
-RunCommand = t.Callable[[list[str]], tuple[int, str, str]]
-"""Run an argument list; returns exit status, standard output, standard error (``module.run_command`` fits)."""
-
 
 class Supervisor(t.Protocol):
     """Every call takes all units at once: one round trip, and the supervisor works on them side by side."""

@@ -11,9 +11,9 @@ import re
 import time
 import typing as t
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import UNIT_PREFIX, AppLayout
-from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.base import RunCommand, Snapshot, UnitState
+from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.base import Snapshot, UnitState
 
 PROPERTIES = (
     "Id",

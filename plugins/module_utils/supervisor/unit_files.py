@@ -11,10 +11,10 @@ import tempfile
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import UNIT_PREFIX, AppLayout
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.files import remove_if_there, write_atomic
-from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.base import RunCommand, Supervisor
+from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.base import Supervisor
 from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.systemd import UNITS
 
 

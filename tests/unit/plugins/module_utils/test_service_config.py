@@ -8,8 +8,8 @@ import typing as t
 from dataclasses import replace
 
 import pytest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.apt import Apt
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
-from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.apt import Apt
 from ansible_collections.evenkeel.apphost.plugins.module_utils.service_config import File, ServiceConfig, Wanted
 from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.base import UnitState
 from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.systemd import Systemd

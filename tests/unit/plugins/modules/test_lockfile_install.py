@@ -26,7 +26,7 @@ class FakeModule:
         self.check_mode = check_mode
         self._diff = diff
 
-    def run_command(self, argv: list[str]) -> tuple[int, str, str]:
+    def run_command(self, argv: list[str], **_options: t.Any) -> tuple[int, str, str]:
         raise AssertionError(argv)
 
 

@@ -30,7 +30,6 @@ class FakeModule:
         self.params = {**{name: option.get("default") for name, option in spec.items()}, **options}
         self.check_mode = check_mode
         self.warnings: list[str] = []
-        self.run_command_environ_update: dict[str, str] = {}
 
     def run_command(self, command: list[str], **_options: t.Any) -> tuple[int, str, str]:
         if command[0] == "systemctl":

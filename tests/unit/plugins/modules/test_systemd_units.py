@@ -36,7 +36,7 @@ APP = {
 def module(calls: list[list[str]], **params: t.Any) -> t.Any:
     """Stands in for AnsibleModule on a host without any of the units."""
 
-    def run(argv: list[str]) -> tuple[int, str, str]:
+    def run(argv: list[str], **_options: t.Any) -> tuple[int, str, str]:
         calls.append(argv)
         if argv[1] == "--version":
             return 0, "systemd 252 (252.39-1~deb12u2)\n", ""

@@ -9,8 +9,8 @@ import os
 import pathlib
 
 import pytest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.apt import Apt
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
-from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.apt import Apt
 from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.distro import DistroSource, upstream
 from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.sources import Wanted
 

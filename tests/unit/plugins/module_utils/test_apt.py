@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.apt import LOCK_WAIT, Apt
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
-from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.apt import LOCK_WAIT, Apt
 
 INSTALLED = """\
 ca-certificates installed 20250419~deb12u2
@@ -91,5 +91,5 @@ def test_a_host_without_apt() -> None:
     def missing(command: list[str]) -> tuple[int, str, str]:
         raise FileNotFoundError(2, "No such file or directory", command[0])
 
-    with pytest.raises(ApphostError, match=r"this host has no dpkg-query.*\. Set nodejs_packages to \[\]"):
+    with pytest.raises(ApphostError, match=r"this host has no dpkg-query.*\. Install what is needed by other means"):
         Apt(missing).missing(["libatomic1"])

@@ -1,7 +1,7 @@
 # Copyright (c) Evenkeel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a runtime needs of apt: which packages are there, which could be, and installing some.
+"""What is needed of apt: which packages are there, which could be, and installing some.
 
 The module ``ansible.builtin.apt`` would be a task of its own, takes half a second to look at its cache, and fails in
 check mode on a host that has no package lists yet.
@@ -12,8 +12,7 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
-from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.sources import Run
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand
 
 # Another apt at work, such as the daily one after boot, is waited for; in seconds.
 LOCK_WAIT = 120.0
@@ -25,7 +24,7 @@ class Apt:
 
     def __init__(
         self,
-        run: Run,
+        run: RunCommand,
         clock: t.Callable[[], float] = time.monotonic,
         sleep: t.Callable[[float], None] = time.sleep,
     ) -> None:
@@ -83,5 +82,5 @@ class Apt:
         except FileNotFoundError as error:
             raise ApphostError(
                 f"this host has no {command[0]}, and only Debian and Ubuntu are known here",
-                do="Set nodejs_packages to [] and use the provider archive or npm.",
+                do="Install what is needed by other means, and leave the list of packages empty.",
             ) from error
