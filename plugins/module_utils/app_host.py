@@ -1,7 +1,7 @@
 # Copyright (c) Evenkeel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Everything an app needs on a host before its first release: account, folders, kernel settings, limits.
+"""Everything an app needs on a host before its first release: accounts, folders, kernel settings, limits.
 
 Each thing is a step that says how it is and how it should be; what differs is the diff, and is made so.
 """
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import (
+    BUILD_USER,
     LOGS_BASE,
     RELEASES_BASE,
     STATE_BASE,
@@ -28,6 +29,8 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import (
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.files import remove_if_there, write_atomic
 
 NO_LOGIN = "/usr/sbin/nologin"
+NO_HOME = "/nonexistent"
+"""What Debian gives accounts such as ``nobody`` for a home."""
 
 SYSCTL_FILE = "/etc/sysctl.d/60-apphost.conf"
 LIMITS_FILE = "/etc/security/limits.d/60-apphost.conf"
@@ -101,7 +104,7 @@ class User:
         return "present"
 
     def make(self) -> None:
-        """Add it; its home is one of the folders below."""
+        """Add it; its home is not made here."""
         argv = ["useradd", "--system", "--gid", self.group, "--home-dir", self.home, "--no-create-home"]
         _command(self.run, [*argv, "--shell", NO_LOGIN, self.user])
 
@@ -192,6 +195,8 @@ def steps(
     """Everything for resolved ``apps``, in the order in which it has to be made. ``base`` prefixes paths, for tests."""
     found: list[Step] = [
         *(Folder(f"{base}{path}", 0o755) for path in (RELEASES_BASE, STORE, STATE_BASE, LOGS_BASE)),
+        Group(BUILD_USER, run),
+        User(BUILD_USER, BUILD_USER, NO_HOME, run),
     ]
     for app in apps:
         found += [Group(app["group"], run), User(app["user"], app["group"], AppLayout(app["name"]).state, run)]

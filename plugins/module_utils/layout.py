@@ -1,7 +1,7 @@
 # Copyright (c) Evenkeel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where things are on an app host. The one place that knows a path or the name of a unit.
+"""Where things are on an app host. The one place that knows a path, the name of a unit or of an account.
 
 ::
 
@@ -34,6 +34,10 @@ LOGS_BASE = "/var/log/apphost"
 RUNTIMES_BASE = "/opt/apphost/runtimes"
 
 UNIT_PREFIX = "apphost"
+
+USER_PREFIX = "apphost-"
+BUILD_USER = f"{USER_PREFIX}build"
+"""Fetches and builds dependencies; owns nothing outside the folder it builds in. Never the user of an app."""
 
 
 @dataclass(frozen=True)

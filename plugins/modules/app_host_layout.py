@@ -13,6 +13,7 @@ author: The Evenkeel engineers (@evenkeel)
 description:
   - Makes what every app needs before its first release, for all apps in one call. A system user and group without
     login, the folders of releases, state, data and logs with their owners and modes, kernel settings and limits.
+  - Makes the system account C(apphost-build), too, without login, home or rights; it fetches and builds dependencies.
   - Users and groups that exist are left as they are. Folders of apps that are not named are not touched.
 extends_documentation_fragment:
   - evenkeel.apphost._attributes

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import shlex
 
+from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import BUILD_USER
 from ansible_collections.evenkeel.apphost.plugins.module_utils.schema import (
     UNPRINTABLE,
     Choice,
@@ -43,7 +44,11 @@ def simple_command(text: str) -> str | None:
 
 def system_name(text: str) -> str | None:
     """Why an app must not run as this user or group, or None."""
-    return "an app never runs as root; leave the key out or name another" if text == "root" else None
+    if text == "root":
+        return "an app never runs as root; leave the key out or name another"
+    if text == BUILD_USER:
+        return f"{BUILD_USER} builds the dependencies of all apps; name another"
+    return None
 
 
 NAME = Text(

@@ -12,6 +12,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.app_model import declaration
+from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import USER_PREFIX
 from ansible_collections.evenkeel.apphost.plugins.module_utils.schema import Reading, Record, did_you_mean
 
 
@@ -43,7 +44,9 @@ def complete(entry: Entry, found: Reading) -> None:
     """Fill in the defaults of one app that depend on its other keys, and check what one key says about another."""
     app = entry.app
     if app["user"] is None and entry.sound("name", "user"):
-        app["user"] = f"apphost-{app['name']}"
+        app["user"] = f"{USER_PREFIX}{app['name']}"
+        if reason := declaration.system_name(app["user"]):
+            found.add(f"{entry.path}.user", reason)
     if app["group"] is None and entry.sound("group"):
         app["group"] = app["user"]
     if entry.sound("processes"):

@@ -11,9 +11,9 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import BUILD_USER
 
-#: The account made for building, and the one that every system has.
-BUILD_USER = "apphost-build"
+#: Builds on a host that the role app_host has not prepared; every system has it.
 FALLBACK_USER = "nobody"
 
 

@@ -15,23 +15,36 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.common import App
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 MY_GROUP = grp.getgrgid(os.getgid()).gr_name
+BUILDER = "apphost-build"
 APP = {"name": "shop", "user": ME, "group": MY_GROUP}
 
 
 class Commands:
-    """Remembers what would have been run."""
+    """Remembers what would have been run; accounts that would have been added are ``there`` from then on."""
 
-    def __init__(self, status: int = 0, err: str = "") -> None:
+    def __init__(self, status: int = 0, err: str = "", there: set[str] | None = None) -> None:
         self.calls: list[list[str]] = []
         self.answer = (status, "", err)
+        self.there = set() if there is None else there
 
     def __call__(self, argv: list[str]) -> tuple[int, str, str]:
         self.calls.append(argv)
+        if argv[0] in ("groupadd", "useradd"):
+            self.there.add(f"{argv[0].removesuffix('add')} {argv[-1]}")
         return self.answer
 
 
 @pytest.fixture
-def base(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+def there(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The accounts of a prepared host. All have the number of whoever runs the test."""
+    accounts = {f"user {ME}", f"group {MY_GROUP}", f"user {BUILDER}", f"group {BUILDER}"}
+    monkeypatch.setattr(app_host, "_uid", lambda name: os.getuid() if f"user {name}" in accounts else None)
+    monkeypatch.setattr(app_host, "_gid", lambda name: os.getgid() if f"group {name}" in accounts else None)
+    return accounts
+
+
+@pytest.fixture
+def base(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, there: set[str]) -> pathlib.Path:
     """A root folder in which root's name is that of whoever runs the test."""
     for folder in ("srv", "var/lib", "var/log", "etc/sysctl.d"):
         (tmp_path / folder).mkdir(parents=True)
@@ -107,26 +120,30 @@ def test_a_file_in_the_way_is_an_error(base: pathlib.Path) -> None:
         prepare(base)
 
 
-def test_an_account_that_is_missing_is_a_system_account_without_login(base: pathlib.Path) -> None:
-    run = Commands()
-    apps = [{"name": "shop", "user": "nobody-has-this", "group": "nor-this"}]
-    # In check mode: the account is not really made, so its folders could not be given to it.
-    assert prepare(base, check_mode=True, apps=apps)[4:6] == ["group nor-this", "user nobody-has-this"]
-    for step in steps(apps, {}, {}, run, str(base))[4:6]:
-        step.make()
+@pytest.mark.parametrize(
+    ("account", "home"), [(BUILDER, "/nonexistent"), ("apphost-shop", "/var/lib/apphost/shop")], ids=["builder", "app"]
+)
+def test_an_account_that_is_missing_is_a_system_account_without_login(
+    base: pathlib.Path, there: set[str], account: str, home: str
+) -> None:
+    there -= {f"user {account}", f"group {account}"}
+    run = Commands(there=there)
+    apps = [{"name": "shop", "user": "apphost-shop", "group": "apphost-shop"}] if account != BUILDER else []
+    made = prepare(base, run=run, apps=apps)
+    assert [name for name in made if "folder" not in name] == [f"group {account}", f"user {account}"]
     assert run.calls == [
-        ["groupadd", "--system", "nor-this"],
+        ["groupadd", "--system", account],
         [
-            *("useradd", "--system", "--gid", "nor-this", "--home-dir", "/var/lib/apphost/shop", "--no-create-home"),
-            *("--shell", "/usr/sbin/nologin", "nobody-has-this"),
+            *("useradd", "--system", "--gid", account, "--home-dir", home, "--no-create-home"),
+            *("--shell", "/usr/sbin/nologin", account),
         ],
     ]
 
 
 def test_a_refused_account_is_said_in_the_programs_words(base: pathlib.Path) -> None:
-    step = steps([{"name": "shop", "user": "x", "group": "y-y"}], {}, {}, Commands(9, "groupadd: full\n"), str(base))[4]
+    apps = [{"name": "shop", "user": "x", "group": "y-y"}]
     with pytest.raises(ApphostError, match="y-y: groupadd failed: groupadd: full"):
-        step.make()
+        prepare(base, run=Commands(9, "groupadd: full\n"), apps=apps)
 
 
 def test_kernel_settings_are_written_and_applied_once(base: pathlib.Path) -> None:
