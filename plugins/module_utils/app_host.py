@@ -57,20 +57,25 @@ class Step(t.Protocol):
 
 
 @dataclass(frozen=True)
-class Group:
-    """A system group. One that exists is left as it is."""
+class Account:
+    """A system group or user. One that exists is left as it is, whatever its home or shell."""
 
-    group: str
+    kind: str
+    """``group`` or ``user``."""
+    account: str
     run: RunCommand
+    options: tuple[str, ...] = ()
+    """For ``groupadd`` or ``useradd``."""
 
     @property
     def name(self) -> str:
         """What it is."""
-        return f"group {self.group}"
+        return f"{self.kind} {self.account}"
 
     def before(self) -> str | None:
         """Whether it is there."""
-        return "present" if _gid(self.group) is not None else None
+        there = _gid(self.account) if self.kind == "group" else _uid(self.account)
+        return "present" if there is not None else None
 
     def after(self) -> str | None:
         """It is there."""
@@ -78,35 +83,7 @@ class Group:
 
     def make(self) -> None:
         """Add it."""
-        _command(self.run, ["groupadd", "--system", self.group])
-
-
-@dataclass(frozen=True)
-class User:
-    """A system user that nobody can log in as. One that exists is left as it is, whatever its home or shell."""
-
-    user: str
-    group: str
-    home: str
-    run: RunCommand
-
-    @property
-    def name(self) -> str:
-        """What it is."""
-        return f"user {self.user}"
-
-    def before(self) -> str | None:
-        """Whether it is there."""
-        return "present" if _uid(self.user) is not None else None
-
-    def after(self) -> str | None:
-        """It is there."""
-        return "present"
-
-    def make(self) -> None:
-        """Add it; its home is not made here."""
-        argv = ["useradd", "--system", "--gid", self.group, "--home-dir", self.home, "--no-create-home"]
-        _command(self.run, [*argv, "--shell", NO_LOGIN, self.user])
+        _command(self.run, [f"{self.kind}add", "--system", *self.options, self.account])
 
 
 @dataclass(frozen=True)
@@ -195,11 +172,10 @@ def steps(
     """Everything for resolved ``apps``, in the order in which it has to be made. ``base`` prefixes paths, for tests."""
     found: list[Step] = [
         *(Folder(f"{base}{path}", 0o755) for path in (RELEASES_BASE, STORE, STATE_BASE, LOGS_BASE)),
-        Group(BUILD_USER, run),
-        User(BUILD_USER, BUILD_USER, NO_HOME, run),
+        *_accounts(BUILD_USER, BUILD_USER, NO_HOME, run),
     ]
     for app in apps:
-        found += [Group(app["group"], run), User(app["user"], app["group"], AppLayout(app["name"]).state, run)]
+        found += _accounts(app["user"], app["group"], AppLayout(app["name"]).state, run)
         found += _folders(AppLayout(app["name"], base), app["user"], app["group"])
     kernel = "".join(f"{key} = {value}\n" for key, value in sorted(sysctl.items()))
     users = sorted({app["user"] for app in apps})
@@ -209,6 +185,12 @@ def steps(
         Settings(f"{base}{LIMITS_FILE}", HEADER + sessions if sessions else None, run),
     ]
     return found
+
+
+def _accounts(user: str, group: str, home: str, run: RunCommand) -> list[Account]:
+    """A user that nobody can log in as, with its group. Its home is not made here."""
+    options = ("--gid", group, "--home-dir", home, "--no-create-home", "--shell", NO_LOGIN)
+    return [Account("group", group, run), Account("user", user, run, options)]
 
 
 def _folders(layout: AppLayout, user: str, group: str) -> list[Folder]:
