@@ -1,4 +1,7 @@
 #!/usr/bin/env python3
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Watch HAProxy's runtime socket and say how long each server was not taking requests.
 
 Runs in the balancer's container until the stop file appears (at most ``--seconds``); prints one JSON object:

@@ -1,4 +1,7 @@
 #!/usr/bin/env python3
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Send real traffic through a balancer and say exactly what became of every request.
 
 Standard library only: it is copied into a lab container and run there against that container's own

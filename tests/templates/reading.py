@@ -1,3 +1,6 @@
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Read what the templates write: one small parser a format, strict about the shape.
 
 They are no validators (the programs themselves are, on the host), but an unclosed block, a stray line or an open quote

@@ -1,3 +1,6 @@
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Render a role's templates as Ansible would, without a host.
 
 A template sees what it would see in a task of the role: the role's defaults, the variables of the inventory, the role's

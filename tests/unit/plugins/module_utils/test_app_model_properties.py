@@ -1,3 +1,6 @@
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What holds for any input at all: only the domain error, exact paths, and a result that resolves to itself."""
 
 from __future__ import annotations
