@@ -101,8 +101,12 @@ reverted:
   description: The old release is live again and proven.
   returned: failure
   type: bool
+untouched:
+  description: Nothing was changed, and what was live before runs on. Not told when something was changed.
+  returned: failure
+  type: bool
 live:
-  description: The release that is live now; null if the app is stopped.
+  description: The release that is live now; null if there is none.
   returned: failure
   type: str
 failed_instance:

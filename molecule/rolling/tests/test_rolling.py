@@ -119,7 +119,7 @@ def test_a_version_that_never_gets_healthy_is_taken_back_and_says_why(
     with Traffic(FLEET, TARGETS) as traffic:
         run = roll("deploy.yml", rolling_env={"BREAK_HEALTH": "1"})
     assert run.status != 0
-    assert re.search(r"app1: activating 3\.0\.0-\w+ of app hello: .*503", run.output)
+    assert re.search(r"app1: app hello: release 3\.0\.0-\w+ did not come up: .*503", run.output)
     assert_nothing_lost(traffic, host_named)
     assert versions(traffic, "hello") == versions(traffic, "hostile") == {"2.0.0"}
     assert all_serve()

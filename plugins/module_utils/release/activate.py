@@ -111,7 +111,12 @@ class Activation:
         """Do it. Returns the module's result; raises :class:`ApphostError` when it had to go back."""
         self._require_prepared()
         with hold_lock(self._layout.lock, f"activate {self._release}", LOCK_WAIT):
-            plan = self.plan()
+            try:
+                plan = self.plan()
+            except ApphostError as error:
+                # What ran before runs on, unless an earlier call was cut off in the middle.
+                error.details.update(untouched=self._host.journal.pending() is None, live=live_release(self._layout))
+                raise
             if plan.changed:
                 self._carry_out(plan)
             return self.result(plan)
@@ -133,7 +138,9 @@ class Activation:
 
     def _require_prepared(self) -> None:
         if not os.path.isdir(self._layout.state):
-            raise ApphostError("this host was never prepared for it", self._layout.name, "Run site.yml for it first.")
+            raise ApphostError(
+                "this host was never set up for it", f"app {self._layout.name}", "Run site.yml for it first."
+            )
 
     def _carry_out(self, plan: Plan) -> None:
         previous = self._previous(plan)
@@ -246,14 +253,11 @@ class Activation:
         if plan.switch or plan.pending:
             told += self._write_down(event, previous, reason)
         seconds["revert"] = self._host.probe.clock.now() - reverting
-        if lines:
-            told.append("Its last log lines:\n" + "\n".join(lines))
         return ApphostError(
             ". ".join(told),
-            self._layout.name,
+            f"app {self._layout.name}",
             changed=True,
             reverted=reverted,
-            release=self._release,
             live=live_release(self._layout),
             failed_instance=instance and instance["unit"],
             reason=reason,

@@ -36,6 +36,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.release.manifest 
     write_manifest,
 )
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.unpack import Chown, unpack
+from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.systemd import undefined_processes
 
 # Seconds to wait for another run that is at work on the same app.
 _LOCK_WAIT = 60.0
@@ -110,6 +111,7 @@ class Stage:
             self.group_id(self.manifest["group"])
         except KeyError:
             found.append(f"the group {self.manifest['group']}")
+        found += [f"a unit for process {name}" for name in undefined_processes(self.layout, self.manifest["processes"])]
         return f"this host lacks {', '.join(found)}" if found else None
 
     def check(self) -> None:

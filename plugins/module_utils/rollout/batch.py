@@ -76,14 +76,15 @@ def judge_batch(
                 outcome.seconds_restart = (outcome.seconds_restart or 0.0) + float(seconds.get("total") or 0.0)
                 outcome.lines.append(f"{host}  {app}  {release} is live")
                 continue
-            if result.get("reverted"):
+            if result.get("live") and (result.get("reverted") or result.get("untouched")):
                 outcome.healthy.append(app)
             outcome.errors.append(_failure(host, app, release, reason, result))
     return outcomes
 
 
 def _failure(host: str, app: str, release: str, reason: str, result: Answer) -> str:
-    text = f"{host}: activating {release} of app {app}: {reason}"
+    # A release that was given up is named by the reason already.
+    text = f"{host}: {reason}" if "reason" in result else f"{host}: activating {release} of app {app}: {reason}"
     if result.get("unreachable"):
         text += (
             ". The host stays out of the balancers; what it did is in its journal."

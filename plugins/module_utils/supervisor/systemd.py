@@ -122,6 +122,12 @@ class Systemd:
             raise ApphostError(f"systemctl {verb} failed: {err.strip() or out.strip()}", " ".join(units))
 
 
+def undefined_processes(layout: AppLayout, processes: t.Iterable[str]) -> list[str]:
+    """Those of the app's processes that no unit was made for, whatever systemd has loaded."""
+    units = f"{layout.base}{UNITS}"
+    return [process for process in processes if not os.path.exists(f"{units}/{layout.template_unit(process)}")]
+
+
 def parse_state(block: str, booted: float) -> UnitState:
     """One block of ``systemctl show``: ``Key=value`` lines.
 

@@ -58,6 +58,9 @@ class Host:
             Path(folder).mkdir(parents=True)
         (self.runtime / "bin").mkdir(parents=True)
         (self.runtime / "bin" / "node").touch(0o755)
+        units = Path(self.layout.base, "etc/systemd/system")
+        units.mkdir(parents=True)
+        (units / self.layout.template_unit("web")).touch()
 
     def bundle(self, **env: str) -> Bundle:
         raw = {

@@ -18,6 +18,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.release.host impo
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.identity import release_id
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.journal import Journal
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.verify import SETTLE, SETTLE_ALONE, Probe
+from ansible_collections.evenkeel.apphost.plugins.module_utils.rollout.fleet import trouble
 from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.base import Snapshot, UnitState
 from ansible_collections.evenkeel.apphost.plugins.module_utils.waiter import Clock
 
@@ -547,7 +548,7 @@ def test_signals_do_not_stop_it(world: World, monkeypatch: pytest.MonkeyPatch) -
         ("unit", "no such unit"),
         ("runtime/bin", "runtime is not installed"),
         ("release.json", "is not on this host"),
-        ("state", "never prepared"),
+        ("state", "never set up"),
     ],
 )
 def test_what_is_missing_is_said_before_anything_changes(world: World, missing: str, message: str) -> None:
@@ -561,6 +562,26 @@ def test_what_is_missing_is_said_before_anything_changes(world: World, missing: 
     with pytest.raises(ApphostError, match=message):
         world.activate(one)
     assert (world.calls, live_release(world.layout)) == ([], None)
+
+
+def test_a_refusal_says_that_what_ran_before_runs_on(world: World) -> None:
+    one, two, three = world.stage("1"), world.stage("2"), world.stage("3")
+    world.activate(one)
+    os.remove(f"{world.layout.release(three)}/release.json")
+    details = failure(world, three).details
+    assert (details["untouched"], details["live"]) == (True, one)
+    interrupt(world, two, one, switched=True)
+    assert failure(world, three).details["untouched"] is False
+
+
+def test_no_failure_looks_like_a_success_to_the_rollout(world: World) -> None:
+    """`release` is what the rollout knows a success by, when the task may not fail."""
+    one, two = world.stage("1"), world.stage("2", status=500)
+    assert trouble(world.activate(one), "release") is None
+    reverted = failure(world, two).as_result()
+    os.remove(f"{world.layout.release(two)}/release.json")
+    refused = failure(world, two).as_result()
+    assert trouble(reverted, "release") and trouble(refused, "release")
 
 
 def test_a_release_id_is_not_a_path(world: World) -> None:

@@ -41,6 +41,7 @@ class World:
         self.sync = (0, "", "")
         self.install_fails: BaseException | None = None
         self.runtime = tmp_path / "host" / "opt" / "nodejs"
+        self.units = tmp_path / "host" / "etc" / "systemd" / "system"
         self.root = write_app(tmp_path / "hello")
         (self.root / "tool.sh").write_text("#!/bin/sh\n")
         (self.root / "tool.sh").chmod(0o755)
@@ -51,6 +52,9 @@ class World:
             Path(folder).mkdir(parents=True)
         (self.runtime / "bin").mkdir(parents=True)
         (self.runtime / "bin" / "node").touch(0o755)
+        self.units.mkdir(parents=True)
+        for process in ("web", "worker"):
+            (self.units / f"apphost-hello-{process}@.service").touch()
 
     def bundle(self, **more: Any) -> Bundle:
         resolved = app(self.root, **more)
@@ -309,12 +313,13 @@ def test_a_host_that_was_never_set_up_says_so(world: World) -> None:
 def test_everything_that_site_yml_has_not_made_is_told(world: World) -> None:
     (world.runtime / "bin" / "node").unlink()
     Path(world.layout.data).rmdir()
-    bundle = world.bundle(group="other")
+    processes = {"web": {"command": "node server.js", "port": 3000}, "cron": {"command": "node cron.js"}}
+    bundle = world.bundle(group="other", processes=processes)
     with pytest.raises(ApphostError) as caught:
         world.stage(bundle).carry_out(bundle.path)
     assert caught.value.message == (
         f"app hello: this host lacks the folder {world.layout.data}, nodejs 24.21.0 ({world.runtime}/bin/node), "
-        "the group other. Run site.yml for this host first."
+        "the group other, a unit for process cron. Run site.yml for this host first."
     )
 
 

@@ -38,7 +38,9 @@ def activated(**more: t.Any) -> dict[str, t.Any]:
 
 
 def failed(**more: t.Any) -> dict[str, t.Any]:
-    return {"results": [{"item": ITEM, "msg": "web@3000 answers 503", "log_lines": ["boom"], **more}]}
+    return {
+        "results": [{"item": ITEM, "msg": "web@3000 answers 503", "live": OLD, "log_lines": ["boom"], **more}],
+    }
 
 
 def test_the_servers_of_a_batch_are_those_to_activate_and_those_to_enable() -> None:
@@ -72,6 +74,18 @@ def test_a_reverted_host_comes_back_with_its_old_release_and_the_reason_is_told(
     end = close_batch(outcomes, DRAINED, ENABLED)
     assert end["failed"]
     assert f"app1: activating {NEW} of app shop: web@3000 answers 503\n    | boom" in rollout_summary([end])
+
+
+def test_a_reason_that_names_the_release_is_told_as_it_is() -> None:
+    outcomes = judge_batch(PLAN, DRAINED, {"app1": failed(reverted=True, reason="503", msg="app shop: 503")})
+    assert outcomes["app1"].errors == ["app1: app shop: 503\n    | boom"]
+
+
+def test_a_host_that_refused_before_anything_changed_comes_back() -> None:
+    for live, back in ((OLD, ["shop/app1"]), (None, [])):
+        outcomes = judge_batch(PLAN, DRAINED, {"app1": failed(untouched=True, live=live)})
+        assert servers_to_enable(outcomes) == back
+        assert outcomes["app1"].errors
 
 
 def test_a_host_with_nothing_healthy_stays_out() -> None:
