@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
+from devtools.lab import fleet as lab
 from devtools.lab.traffic import Traffic
 from devtools.paths import ROOT
 
@@ -37,7 +38,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def roll(play: Callable[..., t.Any], examples: Path) -> Callable[..., t.Any]:
     """Runs one of our playbooks with the copies."""
-    return lambda playbook, **variables: play(playbook, rolling_examples=str(examples), **variables)
+    return lambda playbook, *options, **variables: play(playbook, *options, rolling_examples=str(examples), **variables)
 
 
 def set_version(examples: Path, version: str) -> None:
@@ -102,14 +103,17 @@ def test_new_versions_of_both_apps_roll_without_losing_a_request(
     assert all_serve()
 
 
-def test_deploying_the_same_again_changes_and_restarts_nothing(
-    roll: Callable[..., t.Any], host_named: HostNamed
+def test_deploying_the_same_again_changes_nothing_and_is_found_out_in_three_round_trips_at_most(
+    roll: Callable[..., t.Any], host_named: HostNamed, fleet: dict[str, lab.Host]
 ) -> None:
     before = pids(host_named)
-    run = roll("deploy.yml")
+    run = roll("deploy.yml", "-vvv")
     assert run.status == 0
     assert not run.changed
     assert pids(host_named) == before
+    for host in HOSTS:
+        round_trips = re.findall(rf"SSH: EXEC ssh .* -o Port={fleet[host].ssh_port} ", run.output)
+        assert 1 <= len(round_trips) <= 3
 
 
 def test_a_version_that_never_gets_healthy_is_taken_back_and_says_why(
