@@ -6,13 +6,19 @@
 from __future__ import annotations
 
 import shutil
+import tarfile
 from pathlib import Path
 
 from devtools.environment import tool, tool_environment
-from devtools.paths import DEV
-from devtools.terminal import Command, run_logged
+from devtools.paths import DEV, ROOT
+from devtools.terminal import Command, DevError, output_of, run_logged
 
 FOLDER = DEV / "package"
+
+# What users get is below these folders, and a few files beside them.
+FOLDERS = ("docs", "examples", "inventories/example", "meta", "playbooks", "plugins", "roles")
+FILES = ("CHANGELOG.md", "LICENSE", "README.md", "changelogs/changelog.yaml", "changelogs/config.yaml")
+MADE = ("FILES.json", "MANIFEST.json")
 
 
 def build(folder: Path = FOLDER) -> Path:
@@ -24,22 +30,28 @@ def build(folder: Path = FOLDER) -> Path:
 
 
 def try_out() -> None:
-    """Build it, install it into an empty folder, and load its main playbook from there by its full name."""
+    """Build it, look what is in it, install it into an empty folder, and load its main playbook from there by its name."""
     archive = build()
+    check_contents(archive)
     installed = FOLDER / "installed"
     # Nothing of this checkout may help.
     environment = {name: value for name, value in tool_environment().items() if name in ("PATH", "ANSIBLE_HOME")}
     environment["ANSIBLE_COLLECTIONS_PATH"] = str(installed)
-    # --no-deps: what it depends on comes with the ansible package of the tools' environment.
-    install: Command = [
-        tool("ansible-galaxy"),
-        "collection",
-        "install",
-        "--no-deps",
-        "--collections-path",
-        installed,
-        archive,
-    ]
+    install: Command = [tool("ansible-galaxy"), "collection", "install", "--collections-path", installed, archive]
     run_logged(install, "package-install", env=environment, cwd=FOLDER)
     load: Command = [tool("ansible-playbook"), "--syntax-check", "--inventory", "localhost,", "evenkeel.apphost.site"]
     run_logged(load, "package-load", env=environment, cwd=FOLDER)
+
+
+def check_contents(archive: Path) -> None:
+    """Refuse an archive that lacks a file of the checkout that users need, or has one that they do not."""
+    with tarfile.open(archive) as tar:
+        there = {member.name for member in tar if not member.isdir()}
+    # What git ignores, such as caches, belongs to nobody; a new file need not be committed for a try.
+    listed = output_of(["git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard", "-z"])
+    files = (name for name in listed.split("\0") if (ROOT / name).is_file())
+    wanted = {name for name in files if name in FILES or name.startswith(tuple(f"{folder}/" for folder in FOLDERS))}
+    wanted.update(MADE)
+    if wanted != there:
+        wrong = [*(f"lacks {name}" for name in wanted - there), *(f"has {name}" for name in there - wanted)]
+        raise DevError(f"build_ignore of galaxy.yml is off: the archive {', '.join(sorted(wrong))}")
