@@ -52,10 +52,9 @@ class Remaining:
         words = [f"{name} has {count} under way" for name, count in self.sessions.items() if count]
         for worker in self.threats:
             busy = sum(worker.sessions.get(name, 0) for name in self.sessions)
-            words.append(
-                f"HAProxy's process {worker.pid} from before a reload has {busy} under way with them"
-                f" and {worker.idle_clients} clients that may send another request"
-            )
+            parts = [f"{busy} under way"] if busy else []
+            parts += [f"{worker.idle_clients} clients that may send one more request"] if worker.idle_clients else []
+            words.append(f"HAProxy's process {worker.pid} from before a reload still has {' and '.join(parts)}")
         return "; ".join(words)
 
 
