@@ -30,7 +30,7 @@ def build(folder: Path = FOLDER) -> Path:
 
 
 def try_out() -> None:
-    """Build it, look what is in it, install it into an empty folder, and load its main playbook from there by its name."""
+    """Build it, check what is in it, install it into an empty folder, and load its main playbook from there."""
     archive = build()
     check_contents(archive)
     installed = FOLDER / "installed"

@@ -18,6 +18,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand
+from ansible_collections.evenkeel.apphost.plugins.module_utils.files import remove_if_there, write_atomic
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import (
     BUILD_USER,
     LOGS_BASE,
@@ -26,7 +27,6 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import (
     STORE,
     AppLayout,
 )
-from ansible_collections.evenkeel.apphost.plugins.module_utils.release.files import remove_if_there, write_atomic
 
 NO_LOGIN = "/usr/sbin/nologin"
 NO_HOME = "/nonexistent"

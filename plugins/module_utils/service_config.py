@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.apt import Apt
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand
-from ansible_collections.evenkeel.apphost.plugins.module_utils.release.files import remove_if_there, write_atomic
+from ansible_collections.evenkeel.apphost.plugins.module_utils.files import remove_if_there, write_atomic
 from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.base import Supervisor
 from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.systemd import UNITS
 

@@ -44,8 +44,8 @@ def complete(entry: Entry, found: Reading) -> None:
     """Fill in the defaults of one app that depend on its other keys, and check what one key says about another."""
     app = entry.app
     if app["user"] is None and entry.sound("name", "user"):
-        app["user"] = f"{USER_PREFIX}{app['name']}"
-        if reason := declaration.system_name(app["user"]):
+        user = app["user"] = f"{USER_PREFIX}{app['name']}"
+        if reason := declaration.system_name(user):
             found.add(f"{entry.path}.user", reason)
     if app["group"] is None and entry.sound("group"):
         app["group"] = app["user"]

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
-from ansible_collections.evenkeel.apphost.plugins.module_utils.haproxy.state import ServerName
 from ansible_collections.evenkeel.apphost.plugins.module_utils.files import write_atomic
+from ansible_collections.evenkeel.apphost.plugins.module_utils.haproxy.state import ServerName
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.journal import utc_now
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.lock import hold_lock
 

@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import stat
 import tempfile
@@ -23,6 +22,7 @@ import time
 import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.files import try_lock
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import Account
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.place import remove
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import Tree, intact_tree, links
@@ -84,7 +84,7 @@ class TreeStore:
         """Hold the store's lock, which ends with the process; clean up what killed builds left."""
         with self._lock_file() as descriptor:
             deadline = time.monotonic() + timeout
-            while not _locked(descriptor):
+            while not try_lock(descriptor):
                 if time.monotonic() > deadline:
                     do = "See what it waits for, or end it, and run again."
                     raise ApphostError(f"another installation has been building for {timeout:.0f} s", self.root, do)
@@ -96,7 +96,7 @@ class TreeStore:
         """Clean up what killed builds left, unless one is under way."""
         if os.path.isdir(self._path("scratch")) and os.listdir(self._path("scratch")):
             with self._lock_file() as descriptor:
-                if _locked(descriptor):
+                if try_lock(descriptor):
                     self._clean()
 
     @contextlib.contextmanager
@@ -151,7 +151,7 @@ class TreeStore:
         if not os.path.isdir(trees):
             return []
         with self._lock_file() as descriptor:
-            if not _locked(descriptor):
+            if not try_lock(descriptor):
                 return []
             oldest = time.time() - unused_for
             unused = [
@@ -177,11 +177,3 @@ def _own(path: str, owner: tuple[int, int], mode: int) -> None:
         os.lchown(path, *owner)
     if stat.S_IMODE(status.st_mode) != mode:
         os.chmod(path, mode)
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

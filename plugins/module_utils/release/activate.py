@@ -20,8 +20,8 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.files import remove_if_there, replace_symlink
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
-from ansible_collections.evenkeel.apphost.plugins.module_utils.release.files import remove_if_there, replace_symlink
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.host import live_release
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.identity import check_release_id
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.journal import (

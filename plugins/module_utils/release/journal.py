@@ -27,7 +27,7 @@ import typing as t
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.release.files import sync_directory
+from ansible_collections.evenkeel.apphost.plugins.module_utils.files import sync_directory
 
 STAGED = "staged"
 ACTIVATING = "activating"

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import time
 import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.files import try_lock
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.journal import utc_now
 
 # How often a waiting process looks again, in seconds.
@@ -38,7 +38,7 @@ def hold_lock(
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         deadline = clock() + wait
-        while not _try_lock(descriptor):
+        while not try_lock(descriptor):
             if clock() >= deadline:
                 raise ApphostError(
                     f"another run is at work: {_holder(descriptor)}",
@@ -55,14 +55,6 @@ def hold_lock(
             _describe(descriptor, None)
     finally:
         os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _describe(descriptor: int, holder: dict[str, t.Any] | None) -> None:

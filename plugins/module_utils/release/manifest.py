@@ -9,8 +9,8 @@ import json
 import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.files import write_atomic
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
-from ansible_collections.evenkeel.apphost.plugins.module_utils.release.files import write_atomic
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.identity import SCHEMA, release_id
 
 Environment = dict[str, str]

@@ -10,11 +10,11 @@ import shutil
 from dataclasses import dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.files import sync_directory
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import build_account
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import TreeStore
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release import host
-from ansible_collections.evenkeel.apphost.plugins.module_utils.release.files import sync_directory
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.info import previous_good
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.journal import PRUNED, Journal
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.lock import hold_lock

@@ -18,6 +18,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand, from_os_error
+from ansible_collections.evenkeel.apphost.plugins.module_utils.files import sync_directory, write_atomic
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import (
     InstallRequest,
     InstallResult,
@@ -26,7 +27,6 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release import host
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.environment import environment_file, launcher
-from ansible_collections.evenkeel.apphost.plugins.module_utils.release.files import sync_directory, write_atomic
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.identity import env_digest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.journal import STAGED, Journal
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.lock import hold_lock

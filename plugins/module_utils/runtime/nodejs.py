@@ -21,7 +21,7 @@ import shutil
 import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand
-from ansible_collections.evenkeel.apphost.plugins.module_utils.release.files import replace_symlink
+from ansible_collections.evenkeel.apphost.plugins.module_utils.files import replace_symlink
 from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.checksum import Checksum
 from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.sources import (
     NpmRegistry,

@@ -22,8 +22,8 @@ import shutil
 import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.files import sync_directory, write_atomic
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import RELEASES_BASE, runtime_root
-from ansible_collections.evenkeel.apphost.plugins.module_utils.release.files import sync_directory, write_atomic
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.lock import hold_lock
 from ansible_collections.evenkeel.apphost.plugins.module_utils.runtime.versions import parse
 

@@ -12,8 +12,8 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand
+from ansible_collections.evenkeel.apphost.plugins.module_utils.files import remove_if_there, write_atomic
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import UNIT_PREFIX, AppLayout
-from ansible_collections.evenkeel.apphost.plugins.module_utils.release.files import remove_if_there, write_atomic
 from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.base import Supervisor
 from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.systemd import UNITS
 

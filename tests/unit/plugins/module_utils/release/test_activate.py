@@ -1,3 +1,6 @@
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Activation in a made-up host: real folders, links and journal; the processes, the clock and HTTP are simulated."""
 
 from __future__ import annotations

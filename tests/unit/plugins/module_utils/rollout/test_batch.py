@@ -1,3 +1,6 @@
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A batch: what comes back into the balancers after each kind of ending, and what people are told."""
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 # Copyright (c) Evenkeel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write files so that a power cut or a full disk leaves either the old content or the new, never a torn one."""
+"""Files that several processes use and that outlive a power cut or a full disk: old content or new, never a torn one."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 
 
@@ -55,3 +56,12 @@ def remove_if_there(path: str) -> None:
     """Delete a file or a link; nothing to delete is fine."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file for this process alone, until it is closed; ``False``: another one holds it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
