@@ -1,7 +1,7 @@
 # Copyright (c) Evenkeel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files that several processes use and that outlive a power cut or a full disk: old content or new, never a torn one."""
+"""Files that several processes use and that outlive a power cut or a full disk: old content or new, nothing torn."""
 
 from __future__ import annotations
 
