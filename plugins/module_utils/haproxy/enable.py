@@ -49,7 +49,7 @@ class Enable:
         :raises ApphostError: some server is not UP in time. It stays ready then: HAProxy sends nothing to a server that
             is down and everything to one that comes up. One that was in maintenance is put back into it.
         """
-        _, outcomes = self.balancer.begin(names, self.owner)
+        _backends, outcomes = self.balancer.begin(names, self.owner)
         ours = [name for name, outcome in outcomes.items() if not (outcome.operator and self.only_own)]
         wanted = [name for name in ours if outcomes[name].before.admin != READY]
         self._refuse_followers([outcomes[name].before for name in wanted])

@@ -47,7 +47,7 @@ def configured_ports(config: str) -> dict[tuple[str, str], str]:
         if words and not line[0].isspace():
             backend = words[1] if words[0] in ("backend", "listen") and len(words) > 1 else None
         elif backend and words[:1] == ["server"] and len(words) > 2:
-            _, colon, port = words[2].rpartition(":")
+            _host, colon, port = words[2].rpartition(":")
             if colon and port.isdigit():
                 ports[backend, words[1]] = port
     return ports
@@ -145,8 +145,8 @@ def _ask(path: str) -> Ask:
     return ask
 
 
-def main(arguments: t.Sequence[str]) -> None:
-    """The program on the balancer."""
+def main(arguments: t.Sequence[str]) -> int:
+    """The program on the balancer; returns its exit status."""
     stats = _ask(STATS_SOCKET)
     try:
         # Without the socket nobody can have changed anything, and the reload may bring the socket.
@@ -155,8 +155,10 @@ def main(arguments: t.Sequence[str]) -> None:
         if arguments[:1] == ["reload"]:
             reload(int(arguments[1]), stats, _ask(MASTER_SOCKET))
     except (OSError, ValueError, RuntimeError) as error:
-        sys.exit(f"{arguments[0]}: {error}")
+        print(f"{arguments[0]}: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    raise SystemExit(main(sys.argv[1:]))

@@ -131,7 +131,7 @@ def read_stat(ask: Ask, command: str) -> list[dict[str, str]]:
 
 
 def _state_lines(answer: str) -> t.Iterator[dict[str, str]]:
-    version, _, table = answer.partition("\n")
+    version, _newline, table = answer.partition("\n")
     head, *lines = table.splitlines() or [""]
     if version != "1" or not head.startswith("# "):
         raise ApphostError(f"unexpected answer to `show servers state`: {answer[:80]!r}")

@@ -9,6 +9,7 @@ import pathlib
 import signal
 
 import pytest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.haproxy import server_state
 from ansible_collections.evenkeel.apphost.plugins.module_utils.haproxy.server_state import (
     configured_ports,
     reload,
@@ -106,3 +107,11 @@ def test_a_configuration_that_haproxy_does_not_take_is_a_failure(refused_before:
     master = Master(takes=False, refused_before=refused_before)
     with pytest.raises(RuntimeError, match="refused its new configuration"):
         reload(1, master.stats, master.control, master.signal, lambda seconds: None)
+
+
+def test_the_program_fails_with_its_reason_when_nobody_answers(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(server_state, "STATS_SOCKET", str(tmp_path / "none"))
+    assert server_state.main(["save"]) == 1
+    assert capsys.readouterr().err == "save: [Errno 2] No such file or directory\n"
