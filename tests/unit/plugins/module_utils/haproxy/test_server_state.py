@@ -112,6 +112,8 @@ def test_a_configuration_that_haproxy_does_not_take_is_a_failure(refused_before:
 def test_the_program_fails_with_its_reason_when_nobody_answers(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "haproxy.cfg").write_text(CONFIG)
+    monkeypatch.setenv("CONFIG", str(tmp_path / "haproxy.cfg"))
     monkeypatch.setattr(server_state, "STATS_SOCKET", str(tmp_path / "none"))
     assert server_state.main(["save"]) == 1
     assert capsys.readouterr().err == "save: [Errno 2] No such file or directory\n"
