@@ -155,7 +155,7 @@ def main(arguments: t.Sequence[str]) -> int:
         if arguments[:1] == ["reload"]:
             reload(int(arguments[1]), stats, _ask(MASTER_SOCKET))
     except (OSError, ValueError, RuntimeError) as error:
-        print(f"{arguments[0]}: {error}", file=sys.stderr)
+        sys.stderr.write(f"{arguments[0]}: {error}\n")
         return 1
     return 0
 
