@@ -71,7 +71,8 @@ def run_module(
     """Build the module, do the work, leave by the one exit.
 
     ``work`` returns the module's result. An :class:`ApphostError` or an ``OSError`` becomes
-    a clear failure; anything else is a bug and keeps its traceback.
+    a clear failure; anything else is a bug, and gets a message too (Ansible adds the traceback at -vvv): where a task may not
+    fail (``failed_when: false``), Ansible lets the exception of a module that crashed disappear.
     """
     module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True, **module_options)
     try:
@@ -80,4 +81,7 @@ def run_module(
         module.fail_json(**error.as_result())
     except OSError as error:
         module.fail_json(**from_os_error(error).as_result())
+    except Exception as error:
+        bug = ApphostError(f"a bug of this module: {error!r}", do="See where with -vvv, and report it.")
+        module.fail_json(**bug.as_result())
     module.exit_json(**result)

@@ -31,7 +31,7 @@ def trouble(answer: Answer, success: str) -> str | None:
 
 def _in_one_line(answer: Answer) -> str:
     """The message, and what a crashed module left on its standard error when there is no message of its own."""
-    said = str(answer.get("msg") or "no reason given")
+    said = str(answer.get("msg") or "the module died without a word")
     if answer.get("module_stderr"):
         said += " " + str(answer["module_stderr"]).strip().splitlines()[-1]
     return " ".join(said.split()).rstrip(".")

@@ -55,6 +55,11 @@ def test_an_error_of_the_system_is_one_too(capsys: pytest.CaptureFixture[str]) -
     assert end(capsys, work)["msg"] == "/nowhere/at/all: No such file or directory"
 
 
+def test_a_bug_has_a_message(capsys: pytest.CaptureFixture[str]) -> None:
+    result = end(capsys, lambda module: {"changed": module.no_such_thing})
+    assert "a bug of this module: AttributeError" in result["msg"] and "no_such_thing" in result["msg"]
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_says_what_to_do(code: int) -> None:
     message = from_os_error(OSError(code, "as the system says it"), "unpacking").message
