@@ -36,6 +36,22 @@ def in_words(function: Function) -> Function:
     return filter_function
 
 
+def or_refusal(function: t.Callable[..., Plan]) -> Function:
+    """Turn the plan into facts, and an :class:`ApphostError` into a plan that says why nothing may be done.
+
+    As an error of the filter it would reach the user wrapped into those of everything that called it.
+    """
+
+    def filter_function(*args: t.Any, **kwargs: t.Any) -> Facts:
+        try:
+            return function(*args, **kwargs).as_facts()
+        except ApphostError as error:
+            return Plan(refusal=error.message).as_facts()
+
+    return filter_function
+
+
+@or_refusal
 def deploy_plan(
     manifests: t.Mapping[str, Answer],
     hosts: t.Mapping[str, Answer],
@@ -44,7 +60,7 @@ def deploy_plan(
     min_healthy: int | str,
     revert: bool,
     check_mode: bool,
-) -> Facts:
+) -> Plan:
     """Manifests of ``release_bundle`` and the answers of the fleet -> what to do on which host.
 
     In check mode a fleet that is not set up is no error: site.yml would set it up before it deploys.
@@ -54,23 +70,24 @@ def deploy_plan(
     except NotSetUp as error:
         if not check_mode:
             raise
-        return Plan(hosts=dict.fromkeys(hosts, host_work()), lines=error.message.splitlines()).as_facts()
+        return Plan(hosts=dict.fromkeys(hosts, host_work()), lines=error.message.splitlines())
     goals = deploy_goals(fleet, {app: manifest["id"] for app, manifest in manifests.items()})
     plan = make_plan(fleet, goals, sizes, min_healthy, revert)
     plan.run_once([app for app, manifest in manifests.items() if manifest["release_command"]])
-    return plan.as_facts()
+    return plan
 
 
+@or_refusal
 def rollback_plan(
     apps: t.Sequence[str],
     hosts: t.Mapping[str, Answer],
     balancers: t.Sequence[Answer],
     sizes: t.Sequence[int | str],
     min_healthy: int | str,
-) -> Facts:
+) -> Plan:
     """Names of apps and the answers of the fleet -> what to do to go back to the last good releases."""
     fleet = read_fleet(hosts, balancers, apps)
-    return make_plan(fleet, rollback_goals(fleet, apps), sizes, min_healthy).as_facts()
+    return make_plan(fleet, rollback_goals(fleet, apps), sizes, min_healthy)
 
 
 def batch_outcome(
@@ -80,7 +97,7 @@ def batch_outcome(
     enables: t.Sequence[Answer],
 ) -> Facts:
     """The results of a batch's steps -> how it ended."""
-    return batches.close_batch(batches.judge_batch(plan, drains, activations), drains, enables)
+    return batches.close_batch(plan, batches.judge_batch(plan, drains, activations), drains, enables)
 
 
 def batch_healthy(plan: Facts, drains: t.Sequence[Answer], activations: t.Mapping[str, Answer]) -> list[str]:

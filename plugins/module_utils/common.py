@@ -70,9 +70,9 @@ def run_module(
 ) -> None:
     """Build the module, do the work, leave by the one exit.
 
-    ``work`` returns the module's result. An :class:`ApphostError` or an ``OSError`` becomes
-    a clear failure; anything else is a bug, and gets a message too (Ansible adds the traceback at -vvv): where a task may not
-    fail (``failed_when: false``), Ansible lets the exception of a module that crashed disappear.
+    ``work`` returns the module's result. An :class:`ApphostError` or an ``OSError`` becomes a clear failure. Anything
+    else is a bug, and gets a message too (Ansible adds the traceback at -vvv): where a task may not fail
+    (``failed_when: false``), Ansible lets the exception of a module that crashed disappear.
     """
     module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True, **module_options)
     try:

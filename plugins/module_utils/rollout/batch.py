@@ -30,15 +30,13 @@ class HostOutcome:
     sessions_cut: int = 0
     lines: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    given_up: bool = False
+    """A release did not come up here, or was refused. A host that could not be reached tells nothing about it."""
 
 
 def batch_servers(plan: t.Mapping[str, t.Any], batch: t.Sequence[str]) -> list[str]:
-    """The ``<app>/<host>`` servers the batch works on."""
-    return [
-        f"{app}/{host}"
-        for host in batch
-        for app in sorted({*plan["hosts"][host]["activate"], *plan["hosts"][host]["enable"]})
-    ]
+    """The ``<app>/<host>`` servers that have to be drained: what only comes back into the balancers serves on."""
+    return [f"{app}/{host}" for host in batch for app in sorted(plan["hosts"][host]["activate"])]
 
 
 def drained(drains: t.Sequence[Answer]) -> bool:
@@ -60,6 +58,7 @@ def judge_batch(
         outcome = outcomes[host] = HostOutcome()
         work = plan["hosts"][host]
         outcome.healthy = list(work["enable"])
+        outcome.lines += [f"{host}  {app}  put back into the balancers" for app in work["enable"]]
         if not drained(drains):
             # Nothing was touched: whatever served before serves on.
             outcome.healthy += list(work["activate"])
@@ -79,6 +78,7 @@ def judge_batch(
             if result.get("live") and (result.get("reverted") or result.get("untouched")):
                 outcome.healthy.append(app)
             outcome.errors.append(_failure(host, app, release, reason, result))
+            outcome.given_up = outcome.given_up or not result.get("unreachable")
     return outcomes
 
 
@@ -100,11 +100,16 @@ def servers_to_enable(outcomes: t.Mapping[str, HostOutcome]) -> list[str]:
 
 
 def close_batch(
+    plan: t.Mapping[str, t.Any],
     outcomes: t.Mapping[str, HostOutcome],
     drains: t.Sequence[Answer],
     enables: t.Sequence[Answer],
 ) -> dict[str, t.Any]:
-    """Add what the balancers said and give the batch's end: ``failed``, ``lines`` for people, ``hosts``."""
+    """Add what the balancers said and give the batch's end.
+
+    ``failed``, ``title`` and ``lines`` for people, ``hosts``; ``back``: this batch was on the way back; ``revert``:
+    what was rolled before has to be taken back.
+    """
     errors = []
     for answer in drains:
         reason = trouble(answer, "servers")
@@ -129,6 +134,9 @@ def close_batch(
             outcomes[host].seconds_out = max(outcomes[host].seconds_out or 0.0, float(server["out_seconds"]))
     return {
         "failed": bool(errors),
+        "back": plan["back"],
+        "revert": plan["revert"] and any(outcome.given_up for outcome in outcomes.values()),
+        "title": f"{'Failed' if errors else 'Taken back' if plan['back'] else 'Rolled'}: {', '.join(outcomes)}",
         "errors": errors,
         "lines": [line for host, outcome in outcomes.items() for line in _with_seconds(outcome)] + errors,
         "hosts": {host: asdict(outcome) for host, outcome in outcomes.items()},
@@ -149,25 +157,41 @@ def _with_seconds(outcome: HostOutcome) -> list[str]:
 
 
 def revert_plan(outcomes: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
-    """A plan that puts the earlier releases back, one host at a time, wherever a failed roll activated something.
+    """A plan that puts the earlier releases back, one host at a time, wherever a roll activated one that was given up.
 
-    ``outcomes``: of every closed batch. A host where nothing was live before keeps what it has; a roll that
-    did not fail leaves nothing to do.
+    ``outcomes``: of every closed batch. A host where nothing was live before keeps what it has. Nothing goes back when
+    only a host or a balancer was lost: that says nothing about the release, and the next run goes on from there.
     """
     hosts: dict[str, dict[str, t.Any]] = {}
-    if any(outcome["failed"] for outcome in outcomes):
-        for outcome in outcomes:
-            for host, end in outcome["hosts"].items():
-                back = {app: previous for app, previous in end["activated"].items() if previous}
-                if back:
-                    hosts[host] = host_work(activate=back)
-    return {"hosts": hosts, "order": list(hosts), "serial": [1], "lines": [], "revert": False}
+    if any(outcome["revert"] for outcome in outcomes):
+        for host, activated in _activated(outcomes, back=False).items():
+            earlier = {app: previous for app, previous in activated.items() if previous}
+            if earlier:
+                hosts[host] = host_work(activate=earlier)
+    return {"hosts": hosts, "order": list(hosts), "serial": [1], "revert": False, "back": True}
+
+
+def _activated(outcomes: t.Sequence[t.Mapping[str, t.Any]], back: bool) -> dict[str, dict[str, str | None]]:
+    """Host -> app -> the release that was live before, on the way there or on the way back."""
+    return {
+        host: end["activated"]
+        for outcome in outcomes
+        if outcome["back"] == back
+        for host, end in outcome["hosts"].items()
+        if end["activated"]
+    }
 
 
 def rollout_summary(outcomes: t.Sequence[t.Mapping[str, t.Any]]) -> str:
-    """Why the rollout failed, for the last line a person reads."""
-    errors = [error for outcome in outcomes for error in outcome["errors"]]
-    return "The rollout failed and stopped there.\n" + "\n".join(f"- {error}" for error in errors)
+    """Why the rollout failed, and what runs now where, for the last lines a person reads."""
+    lines = [f"- {error}" for outcome in outcomes for error in outcome["errors"]]
+    back = _activated(outcomes, back=True)
+    kept = [host for host in _activated(outcomes, back=False) if host not in back]
+    if back:
+        lines.append(f"Taken back to the release before: {', '.join(back)}.")
+    if kept:
+        lines.append(f"The new release stays on: {', '.join(kept)}.")
+    return "\n".join(["The rollout failed and stopped there.", *lines])
 
 
 def rollout_report(outcomes: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, t.Any]:

@@ -61,13 +61,11 @@ class Fleet:
     hosts: dict[str, dict[str, Answer]] = field(default_factory=dict)
     servers: dict[str, dict[str, dict[str, Server]]] = field(default_factory=dict)
 
-    def serving(self, host: str, app: str) -> bool:
-        """Whether some balancer sends requests of the app to the host; without balancers, whether something is live."""
+    def traffic(self, host: str, apps: t.Iterable[str]) -> int:
+        """How often a balancer sends the host requests of one of the apps; without balancers, how many are live."""
         if not self.servers:
-            return bool(self.hosts[host][app].get("live"))
-        return any(
-            servers.get(app, {}).get(host, Server(False, False, False)).serving for servers in self.servers.values()
-        )
+            return sum(bool(self.hosts[host][app].get("live")) for app in apps)
+        return sum(servers[app][host].serving for app in apps for servers in self.servers.values())
 
     def left_drained(self, host: str, app: str) -> bool:
         """Whether an earlier rollout of ours left the host drained on some balancer."""

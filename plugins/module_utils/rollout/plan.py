@@ -26,6 +26,8 @@ class Plan:
     lines: list[str] = field(default_factory=list)
     revert: bool = False
     """Whether a failure takes back the hosts that were rolled before it."""
+    refusal: str = ""
+    """Why nothing may be done; empty when all is well."""
 
     def run_once(self, apps: t.Sequence[str]) -> None:
         """Let the first host that activates each of these apps run its release command."""
@@ -36,13 +38,18 @@ class Plan:
                     break
 
     def as_facts(self) -> dict[str, t.Any]:
-        """``order`` and ``serial`` make Ansible's batches equal to ours; ``hosts`` says what each host has to do."""
+        """``order`` and ``serial`` make Ansible's batches equal to ours; ``hosts`` says what each host has to do.
+
+        ``back``: whether this is the way back after a failure, which only ``revert_plan`` makes.
+        """
         return {
             "hosts": self.hosts,
             "order": [host for batch in self.batches for host in batch],
             "serial": [len(batch) for batch in self.batches] or [1],
             "lines": self.lines,
             "revert": self.revert,
+            "back": False,
+            "refusal": self.refusal,
         }
 
 
@@ -117,9 +124,11 @@ def make_plan(
         plan.hosts[host] = host_work(stage, activate, enable)
         plan.lines += _describe(host, infos, activate, enable)
     rolling = [host for host, work in plan.hosts.items() if work["activate"] or work["enable"]]
-    idle = [host for host in rolling if not any(fleet.serving(host, app) for app in goals[host])]
-    # Hosts that serve nothing can lose nothing: they go first, together, before the fleet is weakened.
-    busy = [host for host in rolling if host not in idle]
+    # Hosts that lose nothing go first, together, before the fleet is weakened: they serve nothing of what is activated,
+    # or only come back into the balancers. Next are those that not every balancer uses: they have the least to lose.
+    losing = {host: fleet.traffic(host, plan.hosts[host]["activate"]) for host in rolling}
+    idle = [host for host in rolling if not losing[host]]
+    busy = sorted((host for host in rolling if losing[host]), key=losing.__getitem__)
     plan.batches = ([idle] if idle else []) + cut_batches(busy, batches)
     _refuse_weak_batches(fleet, plan, min_healthy)
     return plan
@@ -198,7 +207,8 @@ def _refuse_weak_batches(fleet: Fleet, plan: Plan, min_healthy: int | str) -> No
                     )
                     break
                 # A batch that went well serves again, also the hosts that did not before; an operator's drain stays.
-                serving |= {host for host in rolled if servers[host].ready or servers[host].ours}
+                back = {host for host in batch if app in plan.hosts[host]["enable"]}
+                serving |= {host for host in rolled | back if servers[host].ready or servers[host].ours}
     if refusals:
         raise ApphostError(
             "Too few hosts would be left; nothing was changed.\n" + "\n".join(f"  - {line}" for line in refusals) + "\n"

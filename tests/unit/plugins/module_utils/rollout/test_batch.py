@@ -23,7 +23,10 @@ PLAN = {
     "hosts": {
         "app1": {"stage": [], "activate": {"shop": NEW}, "enable": []},
         "app2": {"stage": [], "activate": {"shop": NEW}, "enable": ["blog"]},
-    }
+        "app3": {"stage": [], "activate": {"shop": NEW}, "enable": []},
+    },
+    "revert": True,
+    "back": False,
 }
 DRAINED: list[dict[str, t.Any]] = [
     {"item": "lb1", "servers": [{"name": "shop/app1", "sessions_cut": 2}, {"name": "shop/app2", "sessions_cut": 0}]}
@@ -46,21 +49,23 @@ def failed(**more: t.Any) -> dict[str, t.Any]:
     }
 
 
-def test_the_servers_of_a_batch_are_those_to_activate_and_those_to_enable() -> None:
-    assert batch_servers(PLAN, ["app1", "app2"]) == ["shop/app1", "blog/app2", "shop/app2"]
+def test_what_only_comes_back_into_the_balancers_is_not_drained() -> None:
+    assert batch_servers(PLAN, ["app1", "app2"]) == ["shop/app1", "shop/app2"]
 
 
 def test_a_good_batch_comes_back_whole() -> None:
     outcomes = judge_batch(PLAN, DRAINED, {"app1": activated(), "app2": activated()})
     assert servers_to_enable(outcomes) == ["shop/app1", "blog/app2", "shop/app2"]
-    end = close_batch(outcomes, DRAINED, ENABLED)
+    end = close_batch(PLAN, outcomes, DRAINED, ENABLED)
     assert not end["failed"]
+    assert end["title"] == "Rolled: app1, app2"
+    assert "app2  blog  put back into the balancers  (out of the balancer 2.0 s)" in end["lines"]
     assert end["lines"][0] == f"app1  shop  {NEW} is live  (out of the balancer 1.4 s, 2 sessions cut)"
     assert end["hosts"]["app2"]["seconds_out"] == 2.0
 
 
 def test_the_report_is_for_programs() -> None:
-    end = close_batch(judge_batch(PLAN, DRAINED, {"app1": activated(), "app2": activated()}), DRAINED, ENABLED)
+    end = close_batch(PLAN, judge_batch(PLAN, DRAINED, {"app1": activated(), "app2": activated()}), DRAINED, ENABLED)
     report = rollout_report([end])
     assert report == {
         "failed": False,
@@ -74,7 +79,7 @@ def test_the_report_is_for_programs() -> None:
 def test_a_reverted_host_comes_back_with_its_old_release_and_the_reason_is_told() -> None:
     outcomes = judge_batch(PLAN, DRAINED, {"app1": failed(reverted=True), "app2": activated()})
     assert "shop/app1" in servers_to_enable(outcomes)
-    end = close_batch(outcomes, DRAINED, ENABLED)
+    end = close_batch(PLAN, outcomes, DRAINED, ENABLED)
     assert end["failed"]
     assert f"app1: activating {NEW} of app shop: web@3000 answers 503\n    | boom" in rollout_summary([end])
 
@@ -99,7 +104,7 @@ def test_a_host_with_nothing_healthy_stays_out() -> None:
 def test_a_host_lost_in_the_middle_stays_out_and_the_way_on_is_told() -> None:
     outcomes = judge_batch(PLAN, DRAINED, {"app1": {"unreachable": True, "msg": "timed out"}, "app2": activated()})
     assert "shop/app1" not in servers_to_enable(outcomes)
-    assert "Run the same playbook again" in close_batch(outcomes, DRAINED, ENABLED)["errors"][0]
+    assert "Run the same playbook again" in close_batch(PLAN, outcomes, DRAINED, ENABLED)["errors"][0]
 
 
 def test_a_balancer_that_does_not_drain_leaves_every_host_as_it_was() -> None:
@@ -107,13 +112,13 @@ def test_a_balancer_that_does_not_drain_leaves_every_host_as_it_was() -> None:
     assert not drained(drains)
     outcomes = judge_batch(PLAN, drains, {"app1": {"results": [], "skipped": True}, "app2": {"results": []}})
     assert servers_to_enable(outcomes) == ["shop/app1", "blog/app2", "shop/app2"]
-    end = close_batch(outcomes, drains, ENABLED)
+    end = close_batch(PLAN, outcomes, drains, ENABLED)
     assert end["errors"] == ["balancer lb2: draining: cannot be reached (no route). No host of this batch was touched"]
 
 
 def test_a_balancer_lost_before_enabling_is_named_with_the_way_on() -> None:
     outcomes = judge_batch(PLAN, DRAINED, {"app1": activated(), "app2": activated()})
-    end = close_batch(outcomes, DRAINED, [*ENABLED, {"item": "lb2", "unreachable": True, "msg": "gone"}])
+    end = close_batch(PLAN, outcomes, DRAINED, [*ENABLED, {"item": "lb2", "unreachable": True, "msg": "gone"}])
     assert end["failed"]
     assert "it puts the hosts back" in end["errors"][0]
 
@@ -125,11 +130,39 @@ def test_a_crashed_module_is_a_failure_even_when_the_task_may_not_fail() -> None
     assert outcomes["app1"].errors
 
 
-def test_only_a_failed_roll_is_taken_back_and_only_where_something_was_live_before() -> None:
-    good = close_batch(judge_batch(PLAN, DRAINED, {"app1": activated()}), DRAINED, ENABLED)
-    first = close_batch(judge_batch(PLAN, DRAINED, {"app2": activated(previous=None)}), DRAINED, ENABLED)
-    bad = close_batch(judge_batch(PLAN, DRAINED, {"app2": failed(reverted=True)}), DRAINED, ENABLED)
+def test_what_was_rolled_before_a_release_was_given_up_is_taken_back_where_something_was_live_before() -> None:
+    good = close_batch(PLAN, judge_batch(PLAN, DRAINED, {"app1": activated()}), DRAINED, ENABLED)
+    first = close_batch(PLAN, judge_batch(PLAN, DRAINED, {"app2": activated(previous=None)}), DRAINED, ENABLED)
+    bad = close_batch(PLAN, judge_batch(PLAN, DRAINED, {"app3": failed(reverted=True)}), DRAINED, ENABLED)
+    assert bad["title"] == "Failed: app3"
     assert revert_plan([good])["order"] == []
     plan = revert_plan([good, first, bad])
     assert plan["order"] == ["app1"]
     assert plan["hosts"]["app1"]["activate"] == {"shop": OLD}
+    again = {"results": [{"item": {"key": "shop", "value": OLD}, "changed": True, "release": OLD, "previous": NEW}]}
+    back = close_batch(plan, judge_batch(plan, DRAINED, {"app1": again}), DRAINED, ENABLED)
+    assert back["title"] == "Taken back: app1"
+    assert revert_plan([good, first, bad, back]) == plan
+    assert rollout_summary([good, first, bad, back]).splitlines()[-2:] == [
+        "Taken back to the release before: app1.",
+        "The new release stays on: app2.",
+    ]
+
+
+def test_nothing_is_taken_back_when_nobody_asked_for_it() -> None:
+    plan = {**PLAN, "revert": False}
+    good = close_batch(plan, judge_batch(plan, DRAINED, {"app1": activated()}), DRAINED, ENABLED)
+    bad = close_batch(plan, judge_batch(plan, DRAINED, {"app2": failed(reverted=True)}), DRAINED, ENABLED)
+    assert revert_plan([good, bad])["order"] == []
+    assert rollout_summary([good, bad]).endswith("The new release stays on: app1.")
+
+
+def test_a_lost_host_or_balancer_says_nothing_about_the_release() -> None:
+    good = close_batch(PLAN, judge_batch(PLAN, DRAINED, {"app1": activated()}), DRAINED, ENABLED)
+    lost = close_batch(PLAN, judge_batch(PLAN, DRAINED, {"app2": {"unreachable": True, "msg": "x"}}), DRAINED, ENABLED)
+    dead: list[dict[str, t.Any]] = [{"item": "lb1", "msg": "no socket"}]
+    enabling = close_batch(PLAN, judge_batch(PLAN, DRAINED, {"app2": activated()}), DRAINED, dead)
+    draining = close_batch(PLAN, judge_batch(PLAN, dead, {"app2": {"results": []}}), dead, ENABLED)
+    for end in (lost, enabling, draining):
+        assert end["failed"]
+        assert revert_plan([good, end])["order"] == []

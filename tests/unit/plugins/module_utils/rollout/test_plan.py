@@ -54,11 +54,11 @@ def balancer(name: str = "lb1", **servers: str) -> dict[str, t.Any]:
 
 def plan(
     hosts: dict[str, dict[str, t.Any]],
-    lb: dict[str, t.Any],
+    lb: dict[str, t.Any] | list[dict[str, t.Any]],
     sizes: t.Sequence[int | str] = (1,),
     healthy: int | str = 1,
 ) -> Plan:
-    fleet = read_fleet(hosts, [lb], ["shop"])
+    fleet = read_fleet(hosts, lb if isinstance(lb, list) else [lb], ["shop"])
     return make_plan(fleet, deploy_goals(fleet, {"shop": NEW}), sizes, healthy)
 
 
@@ -131,6 +131,20 @@ def test_a_host_left_drained_by_us_is_put_back_but_an_operators_is_not() -> None
     assert facts["order"] == ["app1"]
     assert facts["hosts"]["app1"]["enable"] == ["shop"]
     assert facts["hosts"]["app2"]["enable"] == []
+
+
+def test_a_host_that_one_balancer_left_drained_comes_back_before_another_one_goes() -> None:
+    """A balancer died before it enabled app2, which runs the new release; only then may app1 go."""
+    hosts = {"app1": answer(shop=info()), "app2": answer(shop=info(NEW))}
+    facts = plan(hosts, [balancer(app1="UP", app2="UP"), balancer("lb2", app1="UP", app2="drained")]).as_facts()
+    assert facts["order"] == ["app2", "app1"]
+    assert facts["hosts"]["app2"]["enable"] == ["shop"]
+
+
+def test_the_host_that_serves_least_goes_first() -> None:
+    hosts = {"app1": answer(shop=info()), "app2": answer(shop=info())}
+    facts = plan(hosts, [balancer(app1="UP", app2="UP"), balancer("lb2", app1="UP", app2="drained")]).as_facts()
+    assert facts["order"] == ["app2", "app1"]
 
 
 def test_every_refusal_is_said_at_once() -> None:
