@@ -68,33 +68,40 @@ class Run(t.NamedTuple):
         return set(re.findall(r"changed=(\d+)", self.output)) != {"0"}
 
 
-def playbook_command(playbook: str, variables: Mapping[str, t.Any], *options: str) -> list[str]:
-    """Argument list that runs one of our playbooks on the scenario's fleet."""
-    inventory_file = str(inventory.path(FLEET))
-    return [
-        *(str(tool("ansible-playbook")), "-i", inventory_file, "-e", json.dumps(variables)),
-        *options,
-        str(ROOT / "playbooks" / playbook),
-    ]
+def run_playbook(playbook: str, variables: Mapping[str, t.Any], *options: str, text: str = "") -> Run:
+    """Run a playbook on the scenario's fleet and keep what it printed for a failing test. ``text`` is at /dev/stdin."""
+    done = subprocess.run(
+        [tool("ansible-playbook"), "-i", inventory.path(FLEET), "-e", json.dumps(variables), *options, playbook],
+        cwd=ROOT,
+        env={**os.environ, **tool_environment()},
+        input=text,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    print(done.stdout)
+    return Run(done.returncode, done.stdout)
 
 
 @pytest.fixture(scope="session")
 def play() -> Callable[..., Run]:
-    """``play("deploy.yml", variable=value)`` runs one of our playbooks and keeps what it printed for a failing test."""
+    """``play("deploy.yml", variable=value)`` runs one of our playbooks."""
+    return lambda playbook, *options, **variables: run_playbook(f"playbooks/{playbook}", variables, *options)
 
-    def run(playbook: str, *options: str, **variables: t.Any) -> Run:
-        done = subprocess.run(
-            playbook_command(playbook, variables, *options),
-            cwd=ROOT,
-            env={**os.environ, **tool_environment()},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        print(done.stdout)
-        return Run(done.returncode, done.stdout)
+
+@pytest.fixture
+def apply(host: Host) -> Callable[..., Run]:
+    """``apply("balancer", variable=value)`` runs roles of the collection on the host."""
+
+    def run(*roles: str, **variables: t.Any) -> Run:
+        play = {
+            "hosts": host.backend.hostname,
+            "gather_facts": False,
+            "become": True,
+            "roles": [f"evenkeel.apphost.{role}" for role in roles],
+        }
+        return run_playbook("/dev/stdin", variables, text=json.dumps([play]))
 
     return run
 

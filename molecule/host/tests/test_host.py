@@ -6,10 +6,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
-import subprocess
 import time
 import typing as t
 from collections import Counter
@@ -18,11 +16,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from testinfra.host import Host
 
-from devtools.environment import tool, tool_environment
 from devtools.lab import fleet as lab
-from devtools.lab import inventory
 from devtools.lab.http import Answer, request
-from devtools.paths import ROOT
 
 testinfra_hosts = ["ansible://app_hosts"]
 
@@ -32,41 +27,6 @@ LOGS = "/var/log/apphost/scribe"
 NGINX_CONF = "/etc/nginx/conf.d/apphost.conf"
 NET_BIND_SERVICE = 1 << 10
 """The bit of CAP_NET_BIND_SERVICE in /proc/<pid>/status (linux/capability.h)."""
-
-
-class Run(t.NamedTuple):
-    """A play that ran: exit status and everything it printed."""
-
-    status: int
-    output: str
-
-
-@pytest.fixture
-def apply(host: Host) -> Callable[..., Run]:
-    """Runs roles of the collection on the host, with variables."""
-
-    def run(*roles: str, **variables: t.Any) -> Run:
-        play = {
-            "hosts": host.backend.hostname,
-            "gather_facts": False,
-            "become": True,
-            "roles": [f"evenkeel.apphost.{role}" for role in roles],
-        }
-        fleet = f"molecule-{os.environ['MOLECULE_SCENARIO_NAME']}"
-        done = subprocess.run(
-            [tool("ansible-playbook"), "-i", inventory.path(fleet), "-e", json.dumps(variables), "/dev/stdin"],
-            cwd=ROOT,
-            env={**os.environ, **tool_environment()},
-            input=json.dumps([play]),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        print(done.stdout)
-        return Run(done.returncode, done.stdout)
-
-    return run
 
 
 def body(answer: Answer) -> dict[str, t.Any]:
@@ -81,6 +41,14 @@ def wait_for(what: str, holds: Callable[[], bool], seconds: float = 15) -> None:
     while not holds():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(0.2)
+
+
+def test_the_account_that_builds_dependencies_can_do_nothing_else(host: Host) -> None:
+    builder = host.user("apphost-build")
+    assert builder.uid != 0
+    assert (builder.groups, builder.shell) == (["apphost-build"], "/usr/sbin/nologin")
+    assert not host.file(builder.home).exists
+    assert host.run("su apphost-build -s /bin/sh -c 'touch /srv/apphost/x /var/lib/apphost/x'").failed
 
 
 # -- low ports -------------------------------------------------------------------------------------------------------
@@ -117,7 +85,7 @@ def test_the_edge_app_opened_its_low_port_itself_and_can_do_nothing_else(host: H
     assert {int(status[one], 16) for one in ("CapPrm", "CapEff", "CapBnd", "CapAmb")} == {NET_BIND_SERVICE}
 
 
-def test_an_app_that_needs_no_low_port_any_more_loses_it(host: Host, apply: Callable[..., Run]) -> None:
+def test_an_app_that_needs_no_low_port_any_more_loses_it(host: Host, apply: Callable[..., t.Any]) -> None:
     dropin = host.file("/etc/systemd/system/apphost-edge-web@.service.d/10-port-access.conf")
     assert dropin.exists
     try:
@@ -231,7 +199,7 @@ def test_the_errors_of_the_app_itself_pass(host: Host) -> None:
     assert (answer.status, answer.body) == (503, "the error of the app itself\n")
 
 
-def test_a_configuration_that_nginx_refuses_is_never_in_force(host: Host, apply: Callable[..., Run]) -> None:
+def test_a_configuration_that_nginx_refuses_is_never_in_force(host: Host, apply: Callable[..., t.Any]) -> None:
     before = host.file(NGINX_CONF).content
     pid = host.file("/run/nginx.pid").content_string
     run = apply("reverse_proxy", reverse_proxy_extra_directives={"scribe": "nonsense on;"})
@@ -243,7 +211,7 @@ def test_a_configuration_that_nginx_refuses_is_never_in_force(host: Host, apply:
     assert body(request(PROXY, on=host))
 
 
-def test_a_change_is_taken_over_without_a_restart(host: Host, apply: Callable[..., Run]) -> None:
+def test_a_change_is_taken_over_without_a_restart(host: Host, apply: Callable[..., t.Any]) -> None:
     pid = host.file("/run/nginx.pid").content_string
     try:
         more = "location = /extra {\n    return 204;\n}"
