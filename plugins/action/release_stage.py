@@ -3,17 +3,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Bring a bundle to the host, if the host needs it, and let the module stage it.
 
-A look whether the folder of the release is there costs one short command; it becomes that name only when complete.
-Then the bundle is copied (not for a release that is there, and not in check mode) and the module is called, once.
-Ansible removes the temporary folder afterwards, whatever happens.
+A small bundle rides along with the module's arguments: one round trip. For a large one, a look whether the folder of
+the release is there costs one short command (it becomes that name only when complete); then the bundle is copied, not
+for a release that is there, and the module is called, once. Ansible removes the temporary folder afterwards, whatever
+happens.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shlex
 import typing as t
+import zlib
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
@@ -23,6 +26,9 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.release.manifest 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.secrets import read_secrets
 
 MODULE = "evenkeel.apphost.release_stage"
+
+# Bytes of a tar. Larger ones would make a payload that Ansible keeps in memory once for each fork.
+SMALL_BUNDLE = 4 * 1024 * 1024
 
 
 class ActionModule(ActionBase):
@@ -41,8 +47,13 @@ class ActionModule(ActionBase):
             arguments["secrets"] = _secrets(manifest["app"], arguments.get("secrets"))
         except ApphostError as error:
             raise AnsibleActionFail(error.message) from None
-        if bundle and not self._task.check_mode and not self._is_staged(manifest):
-            arguments["bundle"] = self._carry_over(os.path.expanduser(bundle), manifest)
+        if bundle and not self._task.check_mode:
+            bundle = self._existing(os.path.expanduser(bundle), manifest)
+            packed = pack_small(bundle)
+            if packed:
+                arguments["bundle_data"] = packed
+            elif not self._is_staged(manifest):
+                arguments["bundle"] = self._carry_over(bundle, manifest)
         result: dict[str, t.Any] = self._execute_module(MODULE, module_args=arguments, task_vars=task_vars)
         return result
 
@@ -50,12 +61,15 @@ class ActionModule(ActionBase):
         folder = AppLayout(manifest["app"]).release(manifest["id"])
         return bool(self._low_level_execute_command(f"test -d {shlex.quote(folder)}")["rc"] == 0)
 
-    def _carry_over(self, bundle: str, manifest: Manifest) -> str:
-        """Copy the bundle and return its path on the host."""
+    def _existing(self, bundle: str, manifest: Manifest) -> str:
         if not os.path.isfile(bundle):
             raise AnsibleActionFail(
                 f"app {manifest['app']}: the bundle {bundle} is not on the controller. Bundle it again."
             )
+        return bundle
+
+    def _carry_over(self, bundle: str, manifest: Manifest) -> str:
+        """Copy the bundle and return its path on the host."""
         folder = self._make_tmp_path()
         remote = self._connection._shell.join_path(folder, "bundle.tar")
         try:
@@ -71,6 +85,17 @@ class ActionModule(ActionBase):
         # Costs nothing when root takes over, which reads everything.
         self._fixup_perms2((folder, remote), execute=False)
         return str(remote)
+
+
+def pack_small(bundle: str) -> str | None:
+    """The bundle as text that rides along with the module's arguments; None when it is too large for that.
+
+    A copy takes four round trips (look, make a folder, copy, mode), the ride none.
+    """
+    if os.path.getsize(bundle) > SMALL_BUNDLE:
+        return None
+    with open(bundle, "rb") as file:
+        return base64.b64encode(zlib.compress(file.read())).decode()
 
 
 def _secrets(app: str, secrets: t.Any) -> str | None:

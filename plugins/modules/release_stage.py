@@ -35,6 +35,10 @@ options:
     description: The path of its tar on the controller, as RV(evenkeel.apphost.release_bundle#module:bundles) has it.
       Needed unless the release is on the host already.
     type: path
+  bundle_data:
+    description: The tar itself, compressed by zlib and in Base64. The action puts it there when the tar is small, which
+      saves copying it; not to be given by hand.
+    type: str
   secrets:
     description: The app's secret environment variables, the same as for M(evenkeel.apphost.release_bundle). They are
       written to a file that only root can read.
@@ -98,8 +102,11 @@ seconds:
   sample: {verify: 0.01, unpack: 0.02, install: 0.2, finish: 0.05, total: 0.28}
 """
 
+import base64
 import json
+import os
 import typing as t
+import zlib
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, run_module, runner
@@ -112,6 +119,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.release.stage imp
 ARGUMENT_SPEC: dict[str, t.Any] = {
     "release": {"type": "dict", "required": True},
     "bundle": {"type": "path"},
+    "bundle_data": {"type": "str", "no_log": True},
     # JSON, not a dict: of a dict Ansible would blank every single value wherever it occurs in the result, and a
     # secret "1" would spoil every release id.
     "secrets": {"type": "json", "no_log": True},
@@ -135,6 +143,14 @@ def make_stage(module: AnsibleModule) -> Stage:
     )
 
 
+def unpack_data(data: str, folder: str) -> str:
+    """Write the tar that came with the arguments into ``folder``; returns its path."""
+    path = os.path.join(folder, "bundle.tar")
+    with open(path, "wb") as file:
+        file.write(zlib.decompress(base64.b64decode(data)))
+    return path
+
+
 def carry_out(module: AnsibleModule, stage: Stage) -> Report:
     """Stage, or say in check mode what would happen."""
     if module.check_mode:
@@ -144,6 +160,8 @@ def carry_out(module: AnsibleModule, stage: Stage) -> Report:
         elif not stage.staged:
             stage.check_space()
         return Report(changed=not stage.staged)
+    if module.params["bundle_data"]:
+        return stage.carry_out(unpack_data(module.params["bundle_data"], module.tmpdir))
     if module.params["bundle"]:
         return stage.carry_out(module.params["bundle"])
     if not stage.staged:

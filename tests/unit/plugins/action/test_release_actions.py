@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import typing as t
+import zlib
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -124,6 +126,22 @@ def test_what_cannot_be_bundled_fails_in_words(tmp_path: Path) -> None:
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every bundle counts as large."""
+    monkeypatch.setattr(release_stage, "SMALL_BUNDLE", 0)
+
+
+def test_a_small_bundle_rides_along_with_the_call(bundled: dict[str, t.Any]) -> None:
+    host = FakeConnection()
+    stage(host, **bundled, secrets=SECRETS)
+    assert host.asked == ["evenkeel.apphost.release_stage"]
+    assert "bundle" not in host.module_args
+    carried = zlib.decompress(base64.b64decode(host.module_args["bundle_data"]))
+    assert carried == Path(bundled["bundle"]).read_bytes()
+
+
+@pytest.mark.usefixtures("large")
 def test_a_new_release_is_one_look_one_copy_one_call(bundled: dict[str, t.Any]) -> None:
     host = FakeConnection()
     assert stage(host, **bundled, secrets=SECRETS, ca_file="/ca.crt")["changed"] is True
@@ -137,6 +155,7 @@ def test_a_new_release_is_one_look_one_copy_one_call(bundled: dict[str, t.Any]) 
     assert host.module_args == {"release": bundled["release"], "bundle": "/tmp/x/bundle.tar", "ca_file": "/ca.crt"}
 
 
+@pytest.mark.usefixtures("large")
 def test_a_release_that_is_there_is_not_copied_again(bundled: dict[str, t.Any]) -> None:
     host = FakeConnection(staged=True)
     stage(host, **bundled, secrets=SECRETS)
@@ -149,7 +168,7 @@ def test_check_mode_is_one_call(bundled: dict[str, t.Any]) -> None:
     host = FakeConnection()
     stage(host, check_mode=True, **bundled)
     assert host.asked == ["evenkeel.apphost.release_stage"]
-    assert "bundle" not in host.module_args
+    assert not {"bundle", "bundle_data"} & host.module_args.keys()
 
 
 @pytest.mark.parametrize("given", [{}, {"secrets": {}}, {"secrets": None}, {"secrets": "{}"}])
@@ -166,6 +185,7 @@ def test_a_bundle_that_is_not_on_the_controller_fails_in_words(bundled: dict[str
         stage(FakeConnection(), release=bundled["release"], bundle="/none.tar")
 
 
+@pytest.mark.usefixtures("large")
 def test_a_copy_that_fails_says_where_it_went(bundled: dict[str, t.Any]) -> None:
     host = FakeConnection(transfer_fails=AnsibleError("failed to transfer file"))
     with pytest.raises(AnsibleActionFail, match=r"cannot be copied to /tmp/x on the host. Is there space\? failed"):
