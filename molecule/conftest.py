@@ -31,11 +31,11 @@ JOURNAL = (
     " --unit 'apphost-*' --unit nginx --unit haproxy --unit nftables --unit logrotate"
 )
 
-SHOW_STAT = """
-import socket
+TELL_HAPROXY = """
+import socket, sys
 with socket.socket(socket.AF_UNIX) as connection:
     connection.connect("/run/haproxy/admin.sock")
-    connection.sendall(b"show stat -1 4 -1\\n")
+    connection.sendall(sys.argv[1].encode() + b"\\n")
     print(connection.makefile().read())
 """
 
@@ -107,12 +107,17 @@ def apply(host: Host) -> Callable[..., Run]:
 
 
 @pytest.fixture(scope="session")
-def states(host_named: Callable[[str], Host]) -> Callable[..., dict[str, str]]:
+def haproxy(host_named: Callable[[str], Host]) -> Callable[[str, str], str]:
+    """Commands for a balancer's runtime socket, ``haproxy("lb1", "show info")``, and what it answers."""
+    return lambda balancer, command: str(host_named(balancer).check_output("python3 -c %s %s", TELL_HAPROXY, command))
+
+
+@pytest.fixture(scope="session")
+def states(haproxy: Callable[[str, str], str]) -> Callable[..., dict[str, str]]:
     """``states("lb1")``: what a balancer thinks of its servers, ``<backend>/<server>`` -> ``UP``."""
 
     def ask(balancer: str) -> dict[str, str]:
-        answer = host_named(balancer).check_output("python3 -c %s", SHOW_STAT)
-        rows = csv.DictReader(answer.lstrip("# ").splitlines())
+        rows = csv.DictReader(haproxy(balancer, "show stat -1 4 -1").lstrip("# ").splitlines())
         return {f"{row['pxname']}/{row['svname']}": row["status"] for row in rows}
 
     return ask

@@ -18,6 +18,7 @@ description:
     each of them exactly C(UP); C(UP 1/3) is on its way down.
   - Everything that can be known is checked before anything is changed. The socket's level, that every server exists,
     that enough others serve. Every state that is set is read back.
+  - One call at a time works on a server. Another one waits for it, up to a minute, also for one whose controller died.
   - Who drained a server is recorded on the balancer, so a run that was interrupted can be resumed, and a server that an
     operator took out stays out.
 extends_documentation_fragment:
@@ -160,6 +161,7 @@ servers:
       out_seconds: 2.31
 """
 
+import contextlib
 import os
 import typing as t
 
@@ -217,7 +219,8 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         action = Drain(balancer, params["owner"], params["min_up"], params["timeout"], params["on_deadline"])
     else:
         action = Enable(balancer, params["owner"], params["only_own"], params["timeout"])
-    result = action.run(names, module.check_mode)
+    with contextlib.nullcontext() if module.check_mode else balancer.marks.hold(names, params["state"]):
+        result = action.run(names, module.check_mode)
     for warning in result.warnings:
         module.warn(warning)
     return {

@@ -5,17 +5,15 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
-import socket
-import typing as t
 
 import pytest
 from testinfra.host import Host
 
 from devtools.lab import fleet as lab
 from devtools.lab.http import request
+from devtools.lab.websocket import WebSocket
 
 testinfra_hosts = ["ansible://app_hosts"]
 UNITS = ("apphost-hello-web@3000", "apphost-hello-web@3001", "apphost-hello-worker@1")
@@ -54,37 +52,11 @@ def test_answers_are_compressed_for_those_who_ask(host: Host) -> None:
     assert asked.headers.get("content-encoding") == "gzip" or len(plain.body) < 256
 
 
-def websocket(address: tuple[str, int], path: str, message: str) -> list[dict[str, t.Any]]:
-    """Upgrade, read the greeting, send one message, read its echo (RFC 6455, frames below 126 bytes)."""
-    with socket.create_connection(address, timeout=10) as connection:
-        key = base64.b64encode(os.urandom(16)).decode()
-        connection.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: hello\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
-        )
-        stream = connection.makefile("rb")
-        assert stream.readline().startswith(b"HTTP/1.1 101 ")
-        while stream.readline() != b"\r\n":
-            pass
-        greeting = read_frame(stream)
-        mask = os.urandom(4)
-        payload = bytes(byte ^ mask[index % 4] for index, byte in enumerate(message.encode()))
-        connection.sendall(bytes([0x81, 0x80 | len(payload)]) + mask + payload)
-        return [greeting, read_frame(stream)]
-
-
-def read_frame(stream: t.BinaryIO) -> dict[str, t.Any]:
-    """One unmasked text frame that holds JSON."""
-    length = stream.read(2)[1]
-    if length == 126:
-        length = int.from_bytes(stream.read(2), "big")
-    return t.cast("dict[str, t.Any]", json.loads(stream.read(length)))
-
-
 def test_websockets_pass_the_balancer_and_the_proxy(fleet: dict[str, lab.Host]) -> None:
-    greeting, echo = websocket(("127.0.0.1", fleet["lb1"].http_port or 0), "/ws", "ahoy")
-    assert greeting["hello"] is True
-    assert echo["echo"] == "ahoy"
+    with WebSocket(("127.0.0.1", fleet["lb1"].http_port or 0), "/ws") as client:
+        assert json.loads(client.receive())["hello"] is True
+        client.send("ahoy")
+        assert json.loads(client.receive())["echo"] == "ahoy"
 
 
 @pytest.mark.parametrize("unit", UNITS)

@@ -9,7 +9,6 @@ import contextlib
 import copy
 import json
 import re
-import shutil
 import typing as t
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,9 +16,7 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from devtools.lab.fleet import container_name
 from devtools.paths import ROOT
-from devtools.terminal import attempt, output_of
 
 APP: dict[str, t.Any] = {
     "name": "hello",
@@ -27,12 +24,12 @@ APP: dict[str, t.Any] = {
     "runtime": {"name": "nodejs", "version": "24.21.0"},
     "processes": {"web": {"command": "node server.js", "instances": 1, "port": 3000}},
 }
-SERVES = {f"hello/{host}": "UP" for host in ("app1", "app2")}
 Play = Callable[..., t.Any]
+Gone = Callable[[str], contextlib.AbstractContextManager[None]]
 
 
 @pytest.fixture(autouse=True)
-def unharmed(host_named: Callable[[str], Host], states: Callable[[str], dict[str, str]]) -> Iterator[None]:
+def unharmed(host_named: Callable[[str], Host], everybody_serves: Callable[..., None]) -> Iterator[None]:
     """After every refusal: what ran runs on, untouched, and nothing is drained anywhere."""
 
     def ask() -> list[str]:
@@ -47,15 +44,7 @@ def unharmed(host_named: Callable[[str], Host], states: Callable[[str], dict[str
     before = ask()
     yield
     assert ask() == before
-    assert states("lb1") == states("lb2") == SERVES
-
-
-@pytest.fixture
-def hello(tmp_path: Path) -> Path:
-    """A copy of the example, to break."""
-    folder = tmp_path / "hello"
-    shutil.copytree(ROOT / "examples" / "hello", folder, ignore=shutil.ignore_patterns("node_modules"))
-    return folder
+    everybody_serves()
 
 
 def app(**changes: t.Any) -> dict[str, t.Any]:
@@ -128,40 +117,43 @@ def test_hosts_that_site_never_saw(play: Play) -> None:
     assert_refused(run, "host new1 was never set up for app hello", "Run site.yml first")
 
 
-@contextlib.contextmanager
-def gone(host: str) -> Iterator[None]:
-    """Nobody gets in by SSH, as on a host that hangs; what it serves it serves on."""
-    container = container_name("molecule-refusals", host)
-    output_of(["docker", "exec", container, "systemctl", "stop", "ssh"])
-    # Connections that Ansible keeps open would still get through.
-    attempt(["docker", "exec", container, "pkill", "sshd"])
-    try:
-        yield
-    finally:
-        output_of(["docker", "exec", container, "systemctl", "start", "ssh"])
-
-
 @pytest.mark.parametrize("host", ["app1", "app2"])
-def test_an_app_host_that_is_gone(play: Play, hello: Path, host: str) -> None:
-    (hello / "new.txt").write_text("a new release")
+def test_an_app_host_that_is_gone(play: Play, hello: Path, gone: Gone, host: str) -> None:
     with gone(host):
         run = play("deploy.yml", refusals_hello=str(hello))
-    assert_refused(run, f"host {host} cannot be reached", "nothing was changed")
+    assert_refused(run, f"host {host} cannot be reached", "nothing was changed", f"--limit '!{host}'")
 
 
-def test_a_balancer_that_is_gone_before_the_roll(play: Play, hello: Path) -> None:
-    (hello / "new.txt").write_text("a new release")
+def test_a_balancer_that_is_gone_before_the_roll(play: Play, hello: Path, gone: Gone) -> None:
     with gone("lb2"):
         run = play("deploy.yml", refusals_hello=str(hello))
     assert_refused(run, "balancer lb2 cannot be reached", "nothing was changed")
 
 
+def test_a_process_that_site_never_saw(play: Play, hello: Path) -> None:
+    apps = [app(source={"type": "directory", "path": str(hello)})]
+    apps[0]["processes"]["worker"] = {"command": "node worker.js"}
+    run = play("deploy.yml", apphost_apps=apps)
+    assert_refused(run, "app hello: this host lacks a unit for process worker. Run site.yml for this host first.")
+
+
+def test_too_few_hosts_would_be_left(play: Play, hello: Path, haproxy: Callable[[str, str], str]) -> None:
+    haproxy("lb2", "set server hello/app2 state drain")
+    try:
+        run = play("deploy.yml", refusals_hello=str(hello))
+    finally:
+        haproxy("lb2", "set server hello/app2 state ready")
+    assert_refused(
+        run, "balancer lb2: with app1 out, 0 of 2 hosts would serve app hello; rollout_min_healthy asks for 1"
+    )
+
+
 def test_a_full_disk(play: Play, host_named: Callable[[str], Host], hello: Path) -> None:
-    (hello / "new.txt").write_text("a new release")
     host = host_named("app2")
-    free = int(host.check_output("stat --file-system --format '%%a %%S' /srv/apphost | awk '{print $1*$2}'"))
+    free = int(host.check_output("df --output=avail --block-size=1 /srv/apphost").split()[-1])
     host.check_output("fallocate --length %s /srv/apphost/filler", str(free - 64 * 1024))
     try:
-        assert_refused(play("deploy.yml", "--limit", "app2", refusals_hello=str(hello)), "/srv/apphost", "space")
+        run = play("deploy.yml", "--limit", "app2", refusals_hello=str(hello))
     finally:
         host.check_output("rm /srv/apphost/filler")
+    assert_refused(run, "/srv/apphost/hello/releases: release 1.0.0-", "MiB and 0 MiB are free. Free some space")

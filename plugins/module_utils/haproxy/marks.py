@@ -26,6 +26,9 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.release.lock impo
 # Seconds to wait for another run that writes the file; it holds the lock for milliseconds.
 _LOCK_WAIT = 10.0
 
+RUN_WAIT = 60.0
+"""Seconds to wait for another run at work on the same server; a drain takes up to 30 s unless told otherwise."""
+
 
 @dataclass(frozen=True)
 class Mark:
@@ -79,6 +82,22 @@ class Marks:
             with self._changing() as marks:
                 for name in names:
                     marks.pop(name, None)
+
+    @contextlib.contextmanager
+    def hold(self, names: t.Iterable[ServerName], state: str, wait: float = RUN_WAIT) -> t.Iterator[None]:
+        """Nobody else drains or enables these servers while the block runs.
+
+        A call whose controller died goes on to its deadline, and then cuts requests or puts servers back. The next run
+        must not be at work on the same ones by then.
+
+        :raises ApphostError: somebody is still at work on one of them after ``wait`` seconds.
+        """
+        os.makedirs(self._folder, mode=0o755, exist_ok=True)
+        with contextlib.ExitStack() as locks:
+            for name in sorted(names):
+                path = os.path.join(self._folder, f"{name.backend}.{name.server}.lock")
+                locks.enter_context(hold_lock(path, f"make {name} {state}", wait))
+            yield
 
     @contextlib.contextmanager
     def _changing(self) -> t.Iterator[dict[ServerName, Mark]]:

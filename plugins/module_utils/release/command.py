@@ -58,7 +58,7 @@ def run_release_command(layout: AppLayout, manifest: Manifest, timeout: int, run
         raise ApphostError(
             f"the release command `{manifest['release_command']}` ended with status {status}",
             f"app {manifest['app']}",
-            f"Nothing was activated. It may take {timeout} s; mend it and deploy again.",
+            f"Nothing was activated. Mend it and deploy again (it has {timeout} s to end).",
             log_lines=lines,
         )
     return lines

@@ -18,6 +18,12 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.rollout.plan impo
 # The last lines of an app's log that a failure quotes.
 LOG_LINES = 10
 
+# What people have to know beside the reason.
+UNTOUCHED = "No host of this batch was touched."
+STILL_OUT = "The batch may still be drained there."
+LOST = "It stays out of the balancers; it ends by itself what it has begun."
+AGAIN = "When this is mended, run the same playbook again: it goes on from there, and puts back what is still drained."
+
 
 @dataclass
 class HostOutcome:
@@ -78,20 +84,21 @@ def judge_batch(
             if result.get("live") and (result.get("reverted") or result.get("untouched")):
                 outcome.healthy.append(app)
             outcome.errors.append(_failure(host, app, release, reason, result))
-            outcome.given_up = outcome.given_up or not result.get("unreachable")
+            outcome.given_up = outcome.given_up or "lost" not in result
     return outcomes
 
 
 def _failure(host: str, app: str, release: str, reason: str, result: Answer) -> str:
     # A release that was given up is named by the reason already.
     text = f"{host}: {reason}" if "reason" in result else f"{host}: activating {release} of app {app}: {reason}"
-    if result.get("unreachable"):
-        text += (
-            ". The host stays out of the balancers; what it did is in its journal."
-            " Run the same playbook again when it can be reached: it resumes there"
-        )
+    if "lost" in result:
+        text = _sentences(text, f"{LOST} {AGAIN}")
     log = [str(line) for line in result.get("log_lines") or []][-LOG_LINES:]
     return "\n".join([text, *(f"    | {line}" for line in log)])
+
+
+def _sentences(reason: str, rest: str) -> str:
+    return f"{reason}{'' if reason.endswith(('.', '!', '?')) else '.'} {rest}"
 
 
 def servers_to_enable(outcomes: t.Mapping[str, HostOutcome]) -> list[str]:
@@ -110,18 +117,23 @@ def close_batch(
     ``failed``, ``title`` and ``lines`` for people, ``hosts``; ``back``: this batch was on the way back; ``revert``:
     what was rolled before has to be taken back.
     """
-    errors = []
-    for answer in drains:
-        reason = trouble(answer, "servers")
-        if reason:
-            errors.append(f"balancer {answer['item']}: draining: {reason}. No host of this batch was touched")
-    for answer in enables:
-        reason = trouble(answer, "servers")
-        if reason:
-            errors.append(
-                f"balancer {answer['item']}: enabling: {reason}. The batch may still be drained there:"
-                " run the same playbook again when this is mended, it puts the hosts back"
-            )
+    not_drained = {answer["item"]: reason for answer in drains if (reason := trouble(answer, "servers"))}
+    # What could not be asked to drain is asked to enable with no more success; the person has been told then.
+    not_enabled = {
+        answer["item"]: reason
+        for answer in enables
+        if (reason := trouble(answer, "servers")) and answer["item"] not in not_drained
+    }
+    errors = [
+        *(
+            _sentences(f"balancer {lb}: draining: {reason}", f"{UNTOUCHED} {AGAIN}")
+            for lb, reason in not_drained.items()
+        ),
+        *(
+            _sentences(f"balancer {lb}: enabling: {reason}", f"{STILL_OUT} {AGAIN}")
+            for lb, reason in not_enabled.items()
+        ),
+    ]
     for outcome in outcomes.values():
         errors += outcome.errors
     for name, server in _servers(drains):

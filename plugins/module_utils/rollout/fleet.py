@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the rollout knows before it decides: the hosts' and the balancers' answers, made uniform.
 
-The answers are results of ``release_info`` (one a host) and ``haproxy_server_info`` (one a balancer), as Ansible
-registered them: a host that could not be reached is an answer too. The tasks let nothing fail, so that one decision
-sees everything; an answer is therefore good only when it has the key that its module returns on success.
+The answers are results of ``release_info`` (one a host) and ``haproxy_server_info`` (one a balancer), run by
+``attempt``: a failure is an answer too, and so is a host that could not be reached. One decision sees everything; an
+answer is therefore good only when it has the key that its module returns on success.
 """
 
 from __future__ import annotations
@@ -23,18 +23,22 @@ class NotSetUp(ApphostError):
 
 
 def trouble(answer: Answer, success: str) -> str | None:
-    """Why the answer is no good, in one line; None when it has the key ``success``."""
-    if answer.get("unreachable"):
-        return f"cannot be reached ({_in_one_line(answer)})"
-    return None if success in answer else _in_one_line(answer)
+    """Why the answer is no good, in one line; None when it has the key ``success``.
 
-
-def _in_one_line(answer: Answer) -> str:
-    """The message, and what a crashed module left on its standard error when there is no message of its own."""
-    said = str(answer.get("msg") or "the module died without a word")
+    A module that crashed leaves its last words on its standard error.
+    """
+    if "lost" in answer:
+        return f"cannot be reached ({_in_one_line(answer['lost'])})"
+    if success in answer:
+        return None
+    said = str(answer.get("msg") or "no reason given")
     if answer.get("module_stderr"):
         said += " " + str(answer["module_stderr"]).strip().splitlines()[-1]
-    return " ".join(said.split()).rstrip(".")
+    return _in_one_line(said)
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join(text.split()).rstrip(".")
 
 
 @dataclass(frozen=True)
@@ -86,11 +90,13 @@ def read_fleet(
     """
     fleet = Fleet()
     refusals: list[str] = []
+    without: list[str] = []
     not_set_up: list[str] = []
     for host, answer in hosts.items():
         reason = trouble(answer, "apps")
         if reason:
             refusals.append(f"host {host} {reason}")
+            without.append(f"!{host}")
             continue
         fleet.hosts[host] = dict(answer["apps"])
         for app in apps:
@@ -101,7 +107,7 @@ def read_fleet(
         name = str(answer["item"])
         reason = trouble(answer, "backends")
         if reason:
-            (refusals if answer.get("unreachable") else not_set_up).append(f"balancer {name} {reason}")
+            (refusals if "lost" in answer else not_set_up).append(f"balancer {name} {reason}")
             continue
         fleet.servers[name] = {app: _servers(answer["backends"].get(app, {})) for app in apps}
         for app in apps:
@@ -109,11 +115,12 @@ def read_fleet(
             if unknown:
                 not_set_up.append(f"balancer {name} has no server {', '.join(unknown)}")
     if refusals or not_set_up:
-        kind, cure = (
-            (ApphostError, "Mend this, or leave a host out with --limit, and run again")
-            if refusals
-            else (NotSetUp, "Run site.yml first")
-        )
+        kind: type[ApphostError] = ApphostError
+        cure = "Mend this and run again"
+        if not refusals:
+            kind, cure = NotSetUp, "Run site.yml first"
+        elif 0 < len(without) < len(hosts):
+            cure += f", or leave out what you can do without: --limit '{','.join(without)}'"
         lines = "\n".join(f"  - {line}" for line in refusals + not_set_up)
         raise kind(f"The rollout cannot begin; nothing was changed.\n{lines}\n{cure}")
     return fleet

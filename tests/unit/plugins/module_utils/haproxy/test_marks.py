@@ -35,3 +35,14 @@ def test_a_file_nobody_understands_is_said_not_guessed(tmp_path: pathlib.Path, c
     (tmp_path / "drained.json").write_text(content)
     with pytest.raises(ApphostError, match=r"drained.json: cannot be understood.*remove the file"):
         Marks(str(tmp_path)).read()
+
+
+def test_one_call_at_a_time_works_on_a_server(tmp_path: pathlib.Path) -> None:
+    marks = Marks(str(tmp_path / "made when missing"))
+    with marks.hold(names("shop/app1", "shop/app2"), "drained"):
+        with pytest.raises(ApphostError, match="another run is at work: make shop/app2 drained, process"):
+            marks.hold(names("shop/app2", "shop/app3"), "enabled", wait=0.0).__enter__()
+        with marks.hold(names("blog/app1", "shop/app3"), "enabled", wait=0.0):
+            pass
+    with marks.hold(names("shop/app1"), "enabled", wait=0.0):
+        pass

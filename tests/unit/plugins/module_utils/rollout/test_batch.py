@@ -102,25 +102,31 @@ def test_a_host_with_nothing_healthy_stays_out() -> None:
 
 
 def test_a_host_lost_in_the_middle_stays_out_and_the_way_on_is_told() -> None:
-    outcomes = judge_batch(PLAN, DRAINED, {"app1": {"unreachable": True, "msg": "timed out"}, "app2": activated()})
+    outcomes = judge_batch(PLAN, DRAINED, {"app1": {"lost": "timed out"}, "app2": activated()})
     assert "shop/app1" not in servers_to_enable(outcomes)
-    assert "Run the same playbook again" in close_batch(PLAN, outcomes, DRAINED, ENABLED)["errors"][0]
+    error = close_batch(PLAN, outcomes, DRAINED, ENABLED)["errors"][0]
+    assert "cannot be reached (timed out). It stays out of the balancers" in error
+    assert "run the same playbook again" in error
 
 
 def test_a_balancer_that_does_not_drain_leaves_every_host_as_it_was() -> None:
-    drains: list[dict[str, t.Any]] = [*DRAINED, {"item": "lb2", "unreachable": True, "msg": "no route"}]
+    drains: list[dict[str, t.Any]] = [*DRAINED, {"item": "lb2", "lost": "no route"}]
     assert not drained(drains)
     outcomes = judge_batch(PLAN, drains, {"app1": {"results": [], "skipped": True}, "app2": {"results": []}})
     assert servers_to_enable(outcomes) == ["shop/app1", "blog/app2", "shop/app2"]
-    end = close_batch(PLAN, outcomes, drains, ENABLED)
-    assert end["errors"] == ["balancer lb2: draining: cannot be reached (no route). No host of this batch was touched"]
+    enables: list[dict[str, t.Any]] = [*ENABLED, {"item": "lb2", "lost": "no route"}]
+    (error,) = close_batch(PLAN, outcomes, drains, enables)["errors"]
+    assert error.startswith(
+        "balancer lb2: draining: cannot be reached (no route). No host of this batch was touched. When this is mended,"
+        " run the same playbook again"
+    )
 
 
 def test_a_balancer_lost_before_enabling_is_named_with_the_way_on() -> None:
     outcomes = judge_batch(PLAN, DRAINED, {"app1": activated(), "app2": activated()})
-    end = close_batch(PLAN, outcomes, DRAINED, [*ENABLED, {"item": "lb2", "unreachable": True, "msg": "gone"}])
+    end = close_batch(PLAN, outcomes, DRAINED, [*ENABLED, {"item": "lb2", "lost": "gone"}])
     assert end["failed"]
-    assert "it puts the hosts back" in end["errors"][0]
+    assert "The batch may still be drained there. When this is mended, run the same" in end["errors"][0]
 
 
 def test_a_crashed_module_is_a_failure_even_when_the_task_may_not_fail() -> None:
@@ -159,7 +165,7 @@ def test_nothing_is_taken_back_when_nobody_asked_for_it() -> None:
 
 def test_a_lost_host_or_balancer_says_nothing_about_the_release() -> None:
     good = close_batch(PLAN, judge_batch(PLAN, DRAINED, {"app1": activated()}), DRAINED, ENABLED)
-    lost = close_batch(PLAN, judge_batch(PLAN, DRAINED, {"app2": {"unreachable": True, "msg": "x"}}), DRAINED, ENABLED)
+    lost = close_batch(PLAN, judge_batch(PLAN, DRAINED, {"app2": {"lost": "x"}}), DRAINED, ENABLED)
     dead: list[dict[str, t.Any]] = [{"item": "lb1", "msg": "no socket"}]
     enabling = close_batch(PLAN, judge_batch(PLAN, DRAINED, {"app2": activated()}), DRAINED, dead)
     draining = close_batch(PLAN, judge_batch(PLAN, dead, {"app2": {"results": []}}), dead, ENABLED)

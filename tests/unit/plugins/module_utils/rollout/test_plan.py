@@ -149,7 +149,7 @@ def test_the_host_that_serves_least_goes_first() -> None:
 
 def test_every_refusal_is_said_at_once() -> None:
     hosts = {
-        "app1": {"unreachable": True, "msg": "Failed to connect\nvia ssh"},
+        "app1": {"lost": "Failed to connect\nvia ssh"},
         "app2": answer(shop=info(None, missing=["user apphost-shop", "unit apphost-shop.target"])),
         "app3": {"msg": "crashed", "module_stderr": "Traceback\nBoom"},
     }
@@ -163,6 +163,7 @@ def test_every_refusal_is_said_at_once() -> None:
     assert "host app3 crashed Boom" in message
     assert "balancer lb1 has no server shop/app2, shop/app3" in message
     assert "balancer lb2 no socket" in message
+    assert message.endswith("or leave out what you can do without: --limit '!app1,!app3'")
 
 
 def test_a_fleet_that_site_never_saw_is_told_apart_from_a_broken_one() -> None:
@@ -170,7 +171,7 @@ def test_a_fleet_that_site_never_saw_is_told_apart_from_a_broken_one() -> None:
     with pytest.raises(NotSetUp, match=r"Run site\.yml first"):
         read_fleet(bare, [{"item": "lb1", "msg": "no socket"}], ["shop"])
     with pytest.raises(ApphostError, match="Mend this") as caught:
-        read_fleet(bare, [{"item": "lb1", "unreachable": True, "msg": "no route"}], ["shop"])
+        read_fleet(bare, [{"item": "lb1", "lost": "no route"}], ["shop"])
     assert not isinstance(caught.value, NotSetUp)
 
 

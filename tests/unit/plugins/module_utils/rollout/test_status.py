@@ -24,7 +24,7 @@ def test_a_fleet() -> None:
     hosts: dict[str, dict[str, t.Any]] = {
         "app1": {"apps": {"shop": LIVE}},
         "app2": {"apps": {"shop": {"missing": ["user"]}}},
-        "app3": {"unreachable": True, "msg": "timed out"},
+        "app3": {"lost": "timed out"},
     }
     lb1 = {
         "item": "lb1",
@@ -42,6 +42,6 @@ def test_a_fleet() -> None:
 def test_several_balancers_are_told_apart_and_a_silent_one_is_named() -> None:
     balancers: list[dict[str, t.Any]] = [
         {"item": "lb1", "backends": {"shop": {"app1": UP}}},
-        {"item": "lb2", "unreachable": True, "msg": "x"},
+        {"item": "lb2", "lost": "x"},
     ]
     assert status_table({"app1": {"apps": {"shop": LIVE}}}, balancers, ["shop"])[1].endswith("lb1: UP, lb2: no answer")
