@@ -58,6 +58,21 @@ def test_a_server_is_marked_set_and_saved(tmp_path: pathlib.Path) -> None:
     assert world.saved == [{"shop/app1": "drain", "shop/app2": "ready", "shop/app3": "ready"}]
 
 
+def test_the_mark_is_there_before_the_drain(tmp_path: pathlib.Path) -> None:
+    # A run killed in between must not leave a drain that looks like an operator's.
+    world = World(three(), tmp_path)
+    marked: list[dict[str, str]] = []
+
+    def spy(command: str) -> str:
+        if command.startswith("set server"):
+            marked.append(world.marked())
+        return world.haproxy.ask(command)
+
+    world.balancer.ask = spy
+    drain(world)
+    assert marked == [{"shop/app1": "apphost"}]
+
+
 def test_the_second_time_changes_nothing_and_gives_no_order(tmp_path: pathlib.Path) -> None:
     world = World(three(), tmp_path)
     drain(world)
