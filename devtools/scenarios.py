@@ -38,11 +38,14 @@ def choose(wanted: Sequence[str]) -> list[str]:
 
 def run(scenario: str, keep: bool = False) -> None:
     """Run a scenario's whole sequence; ``keep`` leaves its fleet up, to look at."""
-    command = [str(tool("molecule")), "test", "--scenario-name", scenario, *(["--destroy=never"] if keep else [])]
+    molecule, environment = str(tool("molecule")), {**tool_environment(), **ENVIRONMENT}
+    if keep:
+        # What was kept before is in the way, and `never` means: not at the beginning either.
+        run_logged([molecule, "destroy", "--scenario-name", scenario], f"molecule-{scenario}", env=environment)
     run_logged(
-        command,
+        [molecule, "test", "--scenario-name", scenario, *(["--destroy=never"] if keep else [])],
         f"molecule-{scenario}",
-        env={**tool_environment(), **ENVIRONMENT},
+        env=environment,
         what=f"scenario {scenario}",
         tell=_action,
     )
