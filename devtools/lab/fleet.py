@@ -10,6 +10,7 @@ and so outlast a restart.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -28,6 +29,8 @@ from devtools.paths import LAB, ROOT
 from devtools.terminal import DevError, attempt, output_of, say, step
 
 DEFAULT_HOSTS = dict.fromkeys(("lb1", "app1", "app2", "app3"), "bookworm")
+# Several checkouts may have fleets of the same name on one engine: continuous integration runs in a clone of its own.
+CHECKOUT = hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]
 NAME = re.compile(r"[a-z][a-z0-9-]*")
 SLOTS = range(100)
 HOSTS_PER_SLOT = 50
@@ -148,8 +151,6 @@ def _containers(fleet: str | None = None) -> list[dict[str, t.Any]]:
     found = output_of(["docker", "ps", "--all", "--quiet", "--filter", wanted]).split()
     containers: list[dict[str, t.Any]] = json.loads(output_of(["docker", "inspect", *found])) if found else []
     mine = [container for container in containers if container["Config"]["Labels"]["evenkeel.checkout"] == str(ROOT)]
-    if fleet and len(mine) < len(containers):
-        raise DevError(f"the engine runs a fleet {fleet} of another checkout; give this one another --name")
     return mine
 
 
@@ -168,12 +169,12 @@ def _read(container: dict[str, t.Any]) -> Host:
 
 
 def _network(fleet: str) -> str:
-    return f"evenkeel-{fleet}"
+    return f"evenkeel-{CHECKOUT}-{fleet}"
 
 
 def container_name(fleet: str, host: str) -> str:
     """The name of a host's container."""
-    return f"evenkeel-{fleet}-{host}"
+    return f"evenkeel-{CHECKOUT}-{fleet}-{host}"
 
 
 def _networks(fleet: str) -> list[dict[str, t.Any]]:
