@@ -150,8 +150,7 @@ def _containers(fleet: str | None = None) -> list[dict[str, t.Any]]:
     wanted = f"label=evenkeel.fleet={fleet}" if fleet else "label=evenkeel.fleet"
     found = output_of(["docker", "ps", "--all", "--quiet", "--filter", wanted]).split()
     containers: list[dict[str, t.Any]] = json.loads(output_of(["docker", "inspect", *found])) if found else []
-    mine = [container for container in containers if container["Config"]["Labels"]["evenkeel.checkout"] == str(ROOT)]
-    return mine
+    return [container for container in containers if container["Config"]["Labels"]["evenkeel.checkout"] == str(ROOT)]
 
 
 def _read(container: dict[str, t.Any]) -> Host:
