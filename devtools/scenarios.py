@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from devtools.environment import tool, tool_environment
-from devtools.paths import ROOT
+from devtools.paths import DEV, ROOT
 from devtools.terminal import DevError, run_logged
 
 ACTION = re.compile(r" > (\w+)\] Executing$")
@@ -39,16 +41,28 @@ def choose(wanted: Sequence[str]) -> list[str]:
 def run(scenario: str, keep: bool = False) -> None:
     """Run a scenario's whole sequence; ``keep`` leaves its fleet up, to look at."""
     molecule, environment = str(tool("molecule")), {**tool_environment(), **ENVIRONMENT}
-    if keep:
-        # What was kept before is in the way, and `never` means: not at the beginning either.
-        run_logged([molecule, "destroy", "--scenario-name", scenario], f"molecule-{scenario}", env=environment)
-    run_logged(
-        [molecule, "test", "--scenario-name", scenario, *(["--destroy=never"] if keep else [])],
-        f"molecule-{scenario}",
-        env=environment,
-        what=f"scenario {scenario}",
-        tell=_action,
-    )
+    with _alone(scenario):
+        if keep:
+            # What was kept before is in the way, and `never` means: not at the beginning either.
+            run_logged([molecule, "destroy", "--scenario-name", scenario], f"molecule-{scenario}", env=environment)
+        run_logged(
+            [molecule, "test", "--scenario-name", scenario, *(["--destroy=never"] if keep else [])],
+            f"molecule-{scenario}",
+            env=environment,
+            what=f"scenario {scenario}",
+            tell=_action,
+        )
+
+
+@contextlib.contextmanager
+def _alone(scenario: str) -> Iterator[None]:
+    """Refuse a second run of a scenario: it would begin with removing the fleet of the first."""
+    with (DEV / f"molecule-{scenario}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DevError(f"scenario {scenario} is running already, from this checkout") from None
+        yield
 
 
 def _action(line: str) -> str | None:

@@ -135,5 +135,9 @@ def pytest_runtest_makereport(
             ("failed units", "systemctl list-units --failed --plain --no-legend"),
             ("journal", JOURNAL),
         ):
-            report.sections.append((f"{title} of {host.backend.hostname}", host.run(command).stdout))
+            try:
+                said = host.run(command).stdout
+            except RuntimeError as error:
+                said = f"the host cannot be asked: {error}"
+            report.sections.append((f"{title} of {host.backend.hostname}", said))
     return report

@@ -97,3 +97,18 @@ def test_every_pin_is_exact_and_hashed_and_comes_from_nowhere_special() -> None:
     assert [
         word for pin in pins for word in pin.split() if "://" in word or word.startswith(("--index", "--find"))
     ] == []
+
+
+def test_a_scenario_is_run_by_one_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(scenarios, "DEV", tmp_path)
+    ran: list[str] = []
+
+    def run_logged(*_arguments: object, **_options: object) -> None:
+        ran.append("once")
+        with pytest.raises(DevError, match="scenario default is running already"):
+            scenarios.run("default")
+
+    monkeypatch.setattr(scenarios, "run_logged", run_logged)
+    scenarios.run("default")
+    scenarios.run("default")
+    assert len(ran) == 2
