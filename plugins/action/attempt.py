@@ -19,9 +19,6 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "options": {"type": "dict", "default": {}},
 }
 
-# What makes Ansible fail the task; everything else of the answer is kept.
-VERDICT = ("failed", "exception")
-
 
 class ActionModule(ActionBase):
     """The action behind ``evenkeel.apphost.attempt``."""
@@ -39,4 +36,5 @@ class ActionModule(ActionBase):
             return {"changed": False, "lost": str(error.message)}
         except AnsibleError as error:
             return {"changed": False, "msg": str(error.message)}
-        return {key: value for key, value in answer.items() if key not in VERDICT}
+        # Without `failed`, Ansible takes the `rc` of a module that crashed for its verdict.
+        return {**{key: value for key, value in answer.items() if key != "exception"}, "failed": False}

@@ -37,9 +37,12 @@ class Attempt(ActionModule):
 @pytest.mark.parametrize(
     ("end", "answer"),
     [
-        ({"changed": True, "apps": {}}, {"changed": True, "apps": {}}),
-        ({"failed": True, "msg": "no", "log_lines": ["x"]}, {"msg": "no", "log_lines": ["x"]}),
-        ({"failed": True, "msg": "crashed", "exception": "Traceback", "rc": 1}, {"msg": "crashed", "rc": 1}),
+        ({"changed": True, "apps": {}}, {"changed": True, "apps": {}, "failed": False}),
+        ({"failed": True, "msg": "no", "log_lines": ["x"]}, {"msg": "no", "log_lines": ["x"], "failed": False}),
+        (
+            {"failed": True, "msg": "crashed", "exception": "Traceback", "rc": 1},
+            {"msg": "crashed", "rc": 1, "failed": False},
+        ),
         (AnsibleConnectionFailure("no route"), {"changed": False, "lost": "no route"}),
         (AnsibleError("Missing sudo password"), {"changed": False, "msg": "Missing sudo password"}),
     ],
