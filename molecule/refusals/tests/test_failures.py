@@ -117,15 +117,17 @@ def test_the_release_command_runs_once_when_all_have_the_release_and_before_anyb
     host_named: Callable[[str], Host],
 ) -> None:
     def told() -> list[str]:
-        log = "/var/lib/apphost/hello/data/migrations.log"
-        return [line for host in ("app1", "app2") for line in host_named(host).run("cat %s", log).stdout.splitlines()]
+        return [line for host in hosts for line in host.run("cat %s", log).stdout.splitlines()]
 
+    log, hosts = "/var/lib/apphost/hello/data/migrations.log", [host_named("app1"), host_named("app2")]
+    for host in hosts:
+        host.check_output("rm --force %s", log)
     before = settled()
     deploy = begin(apphost_apps=app_with(hello, MIGRATION))
     deploy.wait_until(lambda: bool(told()))
     everybody_serves()
     assert live("app1") == live("app2") == before
-    staged = [set(host_named(host).file("/srv/apphost/hello/releases").listdir()) for host in ("app1", "app2")]
+    staged = [set(host.file("/srv/apphost/hello/releases").listdir()) for host in hosts]
     assert told() == ["app1 begins"], "it ended before the test had looked"
     output, _none = deploy.process.communicate(timeout=120)
     assert deploy.process.returncode == 0, output
