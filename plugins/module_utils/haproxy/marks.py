@@ -27,7 +27,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.release.lock impo
 _LOCK_WAIT = 10.0
 
 RUN_WAIT = 60.0
-"""Seconds to wait for another run at work on the same server; a drain takes up to 30 s unless told otherwise."""
+"""Seconds to wait for another run at work on the same server; a rollout's drain takes up to 45 s by default."""
 
 
 @dataclass(frozen=True)
