@@ -13,7 +13,7 @@ import re
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import UNIT_PREFIX, AppLayout
-from ansible_collections.evenkeel.apphost.plugins.module_utils.release.environment import SYSTEM_PATH
+from ansible_collections.evenkeel.apphost.plugins.module_utils.release.environment import search_path
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.manifest import Manifest
 
 # As many lines of the command's output as a failure quotes.
@@ -23,9 +23,8 @@ LOG_LINES = 20
 def command_line(layout: AppLayout, manifest: Manifest, timeout: int) -> list[str]:
     """The ``systemd-run`` that runs the manifest's command as the app's user; ``timeout`` in seconds."""
     folder = layout.release(manifest["id"])
-    path = f"{manifest['runtime']['root']}/bin:{folder}/app/node_modules/.bin:{SYSTEM_PATH}"
     variables = {
-        "PATH": path,
+        "PATH": search_path(f"{manifest['runtime']['root']}/bin", f"{folder}/app"),
         "APPHOST_APP": manifest["app"],
         "APPHOST_RELEASE": manifest["id"],
         "APPHOST_DATA": layout.data,

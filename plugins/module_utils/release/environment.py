@@ -52,14 +52,23 @@ def environment_file(environment: t.Mapping[str, str], where: str) -> bytes:
     return "".join(lines).encode()
 
 
+def search_path(runtime_bin: str, app_folder: str) -> str:
+    """The ``PATH`` of everything that runs from a release: its runtime first, then its own programs."""
+    return f"{runtime_bin}:{app_folder}/node_modules/.bin:{SYSTEM_PATH}"
+
+
 def launcher(app: str, release: str, process: str, command: str, app_folder: str, runtime_bin: str) -> bytes:
     """The script ``bin/<process>``: the release's runtime and programs first in PATH, then the command takes over.
 
     What differs between instances (``PORT``, ``APPHOST_INSTANCE``, ``APPHOST_DATA``) comes from the unit.
     ``command`` is a simple command, checked by the resolver; the shell expands variables in it.
     """
-    path = f"{runtime_bin}:{app_folder}/node_modules/.bin:{SYSTEM_PATH}"
-    exports = {"PATH": path, "APPHOST_APP": app, "APPHOST_RELEASE": release, "APPHOST_PROCESS": process}
+    exports = {
+        "PATH": search_path(runtime_bin, app_folder),
+        "APPHOST_APP": app,
+        "APPHOST_RELEASE": release,
+        "APPHOST_PROCESS": process,
+    }
     lines = [
         "#!/bin/sh",
         *(f"export {name}={shlex.quote(value)}" for name, value in exports.items()),
