@@ -21,9 +21,14 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.identity 
 )
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import Tree, installed_packages, intact_tree
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.jsonfile import read_regular_file
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Lockfile, Manifest, Package
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import (
+    Lockfile,
+    Manifest,
+    Package,
+    Source,
+)
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import check_engines
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.reader import checked_lockfile
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.reader import checked_project
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import Target, expected_packages
 
 
@@ -94,7 +99,7 @@ class Plan:
     def may_run(self, package: Package) -> bool:
         """Whether the package's lifecycle scripts may run."""
         # An alias is known by its real name; what comes inside another package cannot be told from its name.
-        return not package.in_bundle and (package.real_name or package.name) in self.allow_scripts
+        return package.source != Source.BUNDLED and package.known_as in self.allow_scripts
 
     def scripts_skipped(self, packages: t.Iterable[Package]) -> tuple[str, ...]:
         """The ones of ``packages`` that have lifecycle scripts which may not run, as ``name@version``."""
@@ -106,15 +111,15 @@ def plan_installation(request: InstallRequest, run: RunCommand) -> Plan | None:
     started = time.monotonic()
     if not os.path.isdir(request.folder):
         raise ApphostError("is no folder", request.folder)
-    checked = checked_lockfile(request.folder, request.manager)
-    if checked is None:
+    project = checked_project(request.folder, request.manager)
+    if project is None or project.manifest is None:
         return None
-    manifest, lockfile = checked
+    manifest, lockfile = project.manifest, project.lockfile
     runtime = inspect_runtime(request.runtime_root, run)
     if request.check_engines:
         check_engines(lockfile, manifest, runtime.version)
     settings = npm.trusted_settings(read_regular_file(os.path.join(request.folder, ".npmrc")))
-    names = {package.real_name or package.name for package in lockfile.packages.values()}
+    names = {package.known_as for package in lockfile.packages.values()}
     allow_scripts = tuple(sorted(names & set(request.allow_scripts)))
     target = this_host(runtime)
     inputs = {

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import InstallResult
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.plan import Plan
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import TreeStore
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import difference, listing
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import difference, listings
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,11 @@ def changes(plan: Plan) -> Changes:
     """Compare what is in the folder with what the lockfile asks for; both come from the same two lists."""
     before = plan.before()
     after = before if plan.up_to_date else plan.after()
-    differs = difference(before, after)
-    counts = {"added": len(differs.added), "removed": len(differs.removed), "updated": len(differs.updated)}
-    return Changes(counts=counts, texts=(listing(before), listing(after)))
+    # What was direct before is not on disk: the lockfile there is the new one.
+    direct = plan.lockfile.direct
+    return Changes(
+        counts=difference(before, after, direct, direct).counts, texts=listings(before, after, direct, direct)
+    )
 
 
 def preview(plan: Plan) -> InstallResult:

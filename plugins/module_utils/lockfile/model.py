@@ -38,7 +38,7 @@ class Requirements:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A project's own description (``package.json``)."""
+    """A project's own description (``package.json``, ``pyproject.toml``)."""
 
     path: str
     name: str | None
@@ -46,35 +46,58 @@ class Manifest:
     requirements: Requirements
     #: The parts of the file that decide what is installed, as they stand there (identity, scratch manifest).
     deciding: dict[str, t.Any]
+    #: Patterns of the folders that are projects too, as they stand there; one with ``!`` in front takes folders out.
+    workspaces: tuple[str, ...] = ()
+
+
+class Source:
+    """Where the content of a package comes from."""
+
+    #: A registry, by name and version.
+    REGISTRY = "registry"
+    #: An archive at a plain address that is not the registry's own for that name.
+    ADDRESS = "address"
+    GIT = "git"
+    #: A local archive.
+    FILE = "file"
+    #: A folder that is none of the project's workspaces.
+    LINK = "link"
+    #: A folder of the project.
+    WORKSPACE = "workspace"
+    #: Another package's archive, and covered by that one's hash.
+    BUNDLED = "bundled"
 
 
 @dataclass(frozen=True)
 class Package:
-    """One entry of a lockfile: one folder of the installed tree."""
+    """One entry of a lockfile."""
 
-    #: Relative to the project: ``node_modules/a/node_modules/@scope/b``.
+    #: Unique in its lockfile. npm: the folder in the tree (``node_modules/a``); others: the lockfile's own key.
     path: str
     #: The name it is installed under; an alias' real name is in ``real_name``.
     name: str
     version: str | None
     real_name: str | None = None
+    source: str = Source.REGISTRY
+    #: The address as the lockfile has it; ``None``: the manager makes it from the registry, the name and the version.
     resolved: str | None = None
+    #: Hashes as in subresource integrity (``sha512-<base64>``), separated by spaces.
     integrity: str | None = None
+    #: Reached by development dependencies only.
     dev: bool = False
+    #: May be left out.
     optional: bool = False
-    #: Needed by a development dependency and by an optional one: stays when only ``dev`` is left out.
+    #: Needed by a development dependency and by an optional one: stays when only ``dev`` is left out (npm).
     dev_optional: bool = False
-    peer: bool = False
-    #: A symbolic link to a folder of the project (workspace, ``file:``).
-    link: bool = False
-    #: Comes inside another package's archive and is covered by that one's hash.
-    in_bundle: bool = False
+    #: As far as the lockfile knows.
     has_install_script: bool = False
     engines: dict[str, str] = field(default_factory=dict)
     os: tuple[str, ...] = ()
     cpu: tuple[str, ...] = ()
     libc: tuple[str, ...] = ()
-    #: Names of the packages it looks up: what it needs, what it can do without.
+    #: The environment marker (Python) that decides whether it is installed.
+    markers: str | None = None
+    #: Paths of the packages that it cannot do without, and of those that it can.
     needs: tuple[str, ...] = ()
     wants: tuple[str, ...] = ()
 
@@ -82,6 +105,11 @@ class Package:
     def spec(self) -> str:
         """``name@version``, for people."""
         return f"{self.name}@{self.version}" if self.version else self.name
+
+    @property
+    def known_as(self) -> str:
+        """The name that it has where it comes from."""
+        return self.real_name or self.name
 
 
 @dataclass(frozen=True)
@@ -93,12 +121,48 @@ class Lockfile:
     name: str
     content: bytes
     manager: str
-    #: The format's own version (``lockfileVersion``).
-    format: int
+    #: The format's own version (npm: ``lockfileVersion``).
+    format: str
     #: SHA-256 of the file.
     sha256: str
     #: SHA-256 of what decides the tree: not the project's own name and version, so a version bump keeps it.
     digest: str
-    requirements: Requirements
-    #: By path, in the file's order.
+    #: What it was made for, by the project's folder relative to the lockfile (``""``, ``packages/a``); empty when the
+    #: format does not say it.
+    projects: dict[str, Requirements]
+    #: Paths of what the project and its workspaces ask for by themselves, without development: what they cannot do
+    #: without, and what they can.
+    needs: tuple[str, ...]
+    wants: tuple[str, ...]
+    #: By path, in the file's order; development packages and workspaces too.
     packages: dict[str, Package]
+
+    @property
+    def direct(self) -> frozenset[str]:
+        """Paths of what the project and its workspaces ask for by themselves."""
+        return frozenset((*self.needs, *self.wants))
+
+
+@dataclass(frozen=True)
+class Format:
+    """How one kind of lockfile is read. The modules of the formats each make one; ``formats`` has the table."""
+
+    manager: str
+    #: File names.
+    names: tuple[str, ...]
+    #: Content, path (for errors), and the manifests by their project's folder (``""`` first) -> the lockfile.
+    #: Raises ApphostError.
+    parse: t.Callable[[bytes, str, t.Mapping[str, Manifest]], Lockfile]
+    #: Problems in words; none: the lockfile was made for these manifests.
+    in_step: t.Callable[[Lockfile, t.Mapping[str, Manifest]], list[str]]
+    #: ``node`` or ``python``.
+    ecosystem: str
+    #: What to do about a lockfile that is missing or not in step.
+    remake: str
+    #: Whether content is of this format, where several share a file name; ``None``: every content is.
+    recognises: t.Callable[[bytes], bool] | None = None
+    #: A file with patterns of workspaces besides the manifest's own, and how to read them from its content and path.
+    workspace_file: str | None = None
+    workspace_patterns: t.Callable[[bytes, str], tuple[str, ...]] | None = None
+    #: Whether there must be a manifest.
+    needs_manifest: bool = True

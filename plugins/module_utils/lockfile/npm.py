@@ -1,64 +1,43 @@
 # Copyright (c) Evenkeel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``package.json`` and npm's lockfiles (``package-lock.json``, ``npm-shrinkwrap.json``; formats 2 and 3) as values."""
+"""npm's lockfiles (``package-lock.json``, ``npm-shrinkwrap.json``; formats 2 and 3) as values."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
 import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile import addresses
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.instep import differences
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.jsonfile import parse_object
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import (
+    Format,
     Lockfile,
     Manifest,
     Package,
-    Requirements,
+    Source,
 )
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.packagejson import (
+    DECIDING_KEYS,
+    ObjectReader,
+    requirements,
+    workspace_patterns,
+)
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.workspaces import matches
 
-LOCKFILE_NAMES = ("npm-shrinkwrap.json", "package-lock.json")
+LOCKFILE_NAMES = ("package-lock.json", "npm-shrinkwrap.json")
 REMAKE = "Run npm install with a current npm and commit the lockfile."
-MEND_MANIFEST = "Mend the file."
-
-#: Keys of package.json that decide what npm installs; the others (name, version, scripts …) do not reach it.
-DECIDING_KEYS = (
-    "dependencies",
-    "devDependencies",
-    "optionalDependencies",
-    "peerDependencies",
-    "peerDependenciesMeta",
-    "bundleDependencies",
-    "bundledDependencies",
-    "overrides",
-    "packageExtensions",
-    "patchedDependencies",
-    "engines",
-    "os",
-    "cpu",
-    "libc",
-    "workspaces",
-)
 
 #: Levels of one path in the tree. Real trees stay below 30; Linux ends a path at 4,096 bytes.
 MAX_PARTS = 100
 MAX_PATH = 2048
 
-
-def parse_manifest(content: bytes, path: str) -> Manifest:
-    """The ``package.json`` in ``content``; ``path`` names it in errors."""
-    # A key twice is a slip that npm forgives here (the last one counts), and so do we.
-    value = parse_object(content, path, MEND_MANIFEST)
-    reader = _Reader(path, MEND_MANIFEST)
-    return Manifest(
-        path=path,
-        name=reader.text(value, "name", ""),
-        version=reader.text(value, "version", ""),
-        requirements=_requirements(reader, value, ""),
-        deciding={key: value[key] for key in DECIDING_KEYS if value.get(key)},
-    )
+_MODULES = "node_modules/"
 
 
 def parse_lockfile(content: bytes, path: str, hidden: bool = False) -> Lockfile:
@@ -81,27 +60,27 @@ def parse_lockfile(content: bytes, path: str, hidden: bool = False) -> Lockfile:
     if not isinstance(root, dict):
         raise ApphostError('has no entry for the project itself (packages[""])', path, REMAKE)
 
-    reader = _Reader(path, REMAKE)
-    packages: dict[str, Package] = {}
-    for where, entry in entries.items():
-        if where:
-            package = _package(reader, where, entry)
-            if package:
-                packages[where] = package
-    requirements = _requirements(reader, root, 'packages[""].')
-    decides = {key: root[key] for key in DECIDING_KEYS if root.get(key)}
-    canonical = json.dumps(
-        {"": decides, **{where: entries[where] for where in entries if where}}, sort_keys=True, separators=(",", ":")
-    )
+    reader = ObjectReader(path, REMAKE)
+    workspaces = _workspaces(reader, root, entries)
+    packages = {where: _package(reader, where, entries, workspaces) for where in entries if where}
+    for where in _bundled(packages, entries):
+        packages[where] = dataclasses.replace(packages[where], source=Source.BUNDLED)
+    projects = {"": root, **{folder: entries[folder] for folder in workspaces}}
+    edges = [_edges(reader, folder, entry, entries) for folder, entry in projects.items()]
+    # npm installs every workspace, asked for or not.
+    links = [where for where, package in packages.items() if package.source == Source.WORKSPACE]
+    needs = dict.fromkeys([*(found for needed, _wanted in edges for found in needed), *links])
     return Lockfile(
         path=path,
         name=os.path.basename(path),
         content=content,
         manager="npm",
-        format=version,
+        format=str(version),
         sha256=hashlib.sha256(content).hexdigest(),
-        digest=hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest(),
-        requirements=requirements,
+        digest=_digest(projects, entries),
+        projects={folder: requirements(reader, entry, _at(folder)) for folder, entry in projects.items()},
+        needs=tuple(needs),
+        wants=tuple(dict.fromkeys(found for _needed, wanted in edges for found in wanted if found not in needs)),
         packages=packages,
     )
 
@@ -131,18 +110,90 @@ def package_name(path: str) -> str | None:
     return "/".join(name)
 
 
-def _package(reader: _Reader, where: str, entry: t.Any) -> Package | None:
-    at = f'packages["{where[:200]}"]'
+def find(packages: t.Container[str], folder: str, name: str) -> str | None:
+    """Where the package in ``folder`` (``""``: the project) finds ``name``: in its own node_modules or one above."""
+    while True:
+        found = f"{folder}/{_MODULES}{name}" if folder else _MODULES + name
+        if found in packages:
+            return found
+        if not folder:
+            return None
+        folder = folder.rpartition("/")[0]
+        if folder.endswith("node_modules"):
+            folder = folder[: -len(_MODULES)]
+
+
+def _at(where: str) -> str:
+    return f'packages["{where[:200]}"].'
+
+
+def _workspaces(reader: ObjectReader, root: dict[str, t.Any], entries: dict[str, t.Any]) -> list[str]:
+    """The folders among the entries that the project calls its workspaces, as npm itself finds them."""
+    patterns = workspace_patterns(reader, root, _at(""))
+    folders = [where for where in entries if where and _MODULES not in f"{where}/"] if patterns else []
+    return [where for where in folders if isinstance(entries[where], dict) and matches(patterns, where)]
+
+
+def _package(reader: ObjectReader, where: str, entries: dict[str, t.Any], workspaces: t.Container[str]) -> Package:
     try:
         name = package_name(where)
     except ValueError as error:
-        raise ApphostError(f"{at} {error}", reader.path, reader.mend) from error
+        raise reader.error(f'packages["{where[:200]}"] {error}') from error
+    entry = entries[where]
     if not isinstance(entry, dict):
-        raise ApphostError(f"{at} is no object", reader.path, reader.mend)
-    if name is None:
-        # A workspace's own folder: it is part of the project, its link in node_modules is an entry of its own.
-        return None
-    at = f"{at}."
+        raise reader.error(f'packages["{where[:200]}"] is no object')
+    at = _at(where)
+    _check_programs(reader, at, entry)
+    called = reader.text(entry, "name", at)
+    version = reader.text(entry, "version", at)
+    resolved = reader.text(entry, "resolved", at)
+    if name is None or entry.get("link") is True:
+        resolved = resolved if name else where
+        source = Source.WORKSPACE if resolved in workspaces else Source.LINK
+    else:
+        source = _source(reader, at, resolved, called or name, version)
+    needs, wants = _edges(reader, where, entry, entries)
+    if source in (Source.WORKSPACE, Source.LINK) and resolved in entries and resolved != where:
+        needs = (resolved,)
+    return Package(
+        path=where,
+        name=name or called or where.rpartition("/")[2],
+        version=version,
+        real_name=called if name else None,
+        source=source,
+        resolved=resolved,
+        integrity=reader.text(entry, "integrity", at),
+        dev=entry.get("dev") is True,
+        optional=entry.get("optional") is True,
+        dev_optional=entry.get("devOptional") is True,
+        has_install_script=entry.get("hasInstallScript") is True,
+        engines=_engines(entry),
+        os=reader.names(entry, "os", at),
+        cpu=reader.names(entry, "cpu", at),
+        libc=reader.names(entry, "libc", at),
+        needs=needs,
+        wants=wants,
+    )
+
+
+def _source(reader: ObjectReader, at: str, address: str | None, name: str, version: str | None) -> str:
+    """Where npm would take the archive of an entry from."""
+    if address is None:
+        return Source.REGISTRY
+    if addresses.is_web(address):
+        return Source.REGISTRY if addresses.is_tarball_of(address, name, version) else Source.ADDRESS
+    if address.startswith("file:"):
+        return Source.FILE
+    if addresses.is_git(address):
+        return Source.GIT
+    raise reader.error(f"{at}resolved is no address: {address[:200]}")
+
+
+def _edges(
+    reader: ObjectReader, folder: str, entry: dict[str, t.Any], entries: t.Container[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Paths of what the package in ``folder`` cannot do without, and of what it can; what is not there is left out."""
+    at = _at(folder)
     optional = reader.strings(entry, "optionalDependencies", at)
     peers = reader.strings(entry, "peerDependencies", at)
     optional_peers = {
@@ -150,28 +201,52 @@ def _package(reader: _Reader, where: str, entry: t.Any) -> Package | None:
         for peer, meta in reader.table(entry, "peerDependenciesMeta", at).items()
         if isinstance(meta, dict) and meta.get("optional") is True
     }
-    needs = [*reader.strings(entry, "dependencies", at), *(peer for peer in peers if peer not in optional_peers)]
-    return Package(
-        path=where,
-        name=name,
-        version=reader.text(entry, "version", at),
-        real_name=reader.text(entry, "name", at),
-        resolved=reader.text(entry, "resolved", at),
-        integrity=reader.text(entry, "integrity", at),
-        dev=entry.get("dev") is True,
-        optional=entry.get("optional") is True,
-        dev_optional=entry.get("devOptional") is True,
-        peer=entry.get("peer") is True,
-        link=entry.get("link") is True,
-        in_bundle=entry.get("inBundle") is True,
-        has_install_script=entry.get("hasInstallScript") is True,
-        engines=_engines(entry),
-        os=reader.names(entry, "os", at),
-        cpu=reader.names(entry, "cpu", at),
-        libc=reader.names(entry, "libc", at),
-        needs=tuple(needed for needed in needs if needed not in optional),
-        wants=(*optional, *(peer for peer in peers if peer in optional_peers)),
-    )
+    names = [*reader.strings(entry, "dependencies", at), *(peer for peer in peers if peer not in optional_peers)]
+    needed = (find(entries, folder, name) for name in names if name not in optional)
+    wanted = (find(entries, folder, name) for name in (*optional, *(peer for peer in peers if peer in optional_peers)))
+    return tuple(found for found in needed if found), tuple(found for found in wanted if found)
+
+
+def _bundled(packages: dict[str, Package], entries: dict[str, t.Any]) -> set[str]:
+    """Paths of the entries that come inside another package's archive.
+
+    The lockfile's own mark (``inBundle``) is not believed: npm fetches such an entry all the same when no package above
+    it bundles it. One with an address or a hash of its own is not taken for bundled either.
+    """
+    inside: set[str] = set()
+    for where, package in packages.items():
+        names = entries[where].get("bundleDependencies")
+        if not names or package.source in (Source.WORKSPACE, Source.LINK):
+            continue
+        prefix = f"{where}/{_MODULES}"
+        if not isinstance(names, list):
+            names = entries[where].get("dependencies") or {}
+        todo = [f"{prefix}{name}" for name in names if isinstance(name, str)]
+        while todo:
+            found = todo.pop()
+            if found in packages and found not in inside:
+                inside.add(found)
+                edges = (*packages[found].needs, *packages[found].wants)
+                todo += [other for other in edges if other.startswith(prefix)]
+    return {
+        where
+        for where in inside
+        if entries[where].get("inBundle") is True and not packages[where].resolved and not packages[where].integrity
+    }
+
+
+def _check_programs(reader: ObjectReader, at: str, entry: dict[str, t.Any]) -> None:
+    """Refuse a program (``bin``) that is not inside its package, or whose link would not be beside the others."""
+    programs = entry.get("bin")
+    if isinstance(programs, str):
+        programs = {"": programs}
+    if not isinstance(programs, dict):
+        return
+    for name, target in programs.items():
+        if not isinstance(target, str):
+            raise reader.error(f"{at}bin.{name[:200]} is no string")
+        if any(text.startswith("/") or "\\" in text or ".." in text.split("/") for text in (name, target)):
+            raise reader.error(f"{at}bin leads out of the package: {name[:100]} -> {target[:100]}")
 
 
 def _engines(entry: dict[str, t.Any]) -> dict[str, str]:
@@ -182,54 +257,36 @@ def _engines(entry: dict[str, t.Any]) -> dict[str, str]:
     return {name: wanted for name, wanted in engines.items() if isinstance(wanted, str)}
 
 
-def _requirements(reader: _Reader, value: dict[str, t.Any], at: str) -> Requirements:
-    optional = reader.strings(value, "optionalDependencies", at)
-    dependencies = reader.strings(value, "dependencies", at)
-    return Requirements(
-        dependencies={name: wanted for name, wanted in dependencies.items() if name not in optional},
-        dev=reader.strings(value, "devDependencies", at),
-        optional=optional,
-        peer=reader.strings(value, "peerDependencies", at),
-    )
+def _digest(projects: dict[str, dict[str, t.Any]], entries: dict[str, t.Any]) -> str:
+    """SHA-256 of what decides the tree: of the project's own entries, not their versions."""
+    own = {
+        folder: {key: entry[key] for key in ("name", "bin", *DECIDING_KEYS) if folder and entry.get(key)}
+        for folder, entry in projects.items()
+    }
+    own[""] = {key: projects[""][key] for key in DECIDING_KEYS if projects[""].get(key)}
+    text = json.dumps({**entries, **own}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-class _Reader:
-    """Takes typed values out of parsed JSON; a wrong type is an error that names the file and the key."""
+def _parse(content: bytes, path: str, _manifests: t.Mapping[str, Manifest]) -> Lockfile:
+    return parse_lockfile(content, path)
 
-    def __init__(self, path: str, mend: str) -> None:
-        self.path = path
-        self.mend = mend
 
-    def _wrong(self, at: str, key: str, expected: str) -> ApphostError:
-        return ApphostError(f"{at}{key} is no {expected}", self.path, self.mend)
+def in_step(lockfile: Lockfile, manifests: t.Mapping[str, Manifest]) -> list[str]:
+    """How the lockfile differs from one made for these manifests (by project folder); empty: it does not."""
+    return differences(lockfile, manifests) or [
+        f"{lockfile.name} has no entry for {name}"
+        for folder, manifest in manifests.items()
+        for name in manifest.requirements.dependencies
+        if find(lockfile.packages, folder, name) is None
+    ]
 
-    def text(self, value: dict[str, t.Any], key: str, at: str) -> str | None:
-        found = value.get(key)
-        if found is None or isinstance(found, str):
-            return found
-        raise self._wrong(at, key, "string")
 
-    def table(self, value: dict[str, t.Any], key: str, at: str) -> dict[str, t.Any]:
-        found = value.get(key)
-        if found is None:
-            return {}
-        if isinstance(found, dict):
-            return found
-        raise self._wrong(at, key, "object")
-
-    def strings(self, value: dict[str, t.Any], key: str, at: str) -> dict[str, str]:
-        found = self.table(value, key, at)
-        for name, wanted in found.items():
-            if not isinstance(wanted, str):
-                raise self._wrong(at, f"{key}.{name[:200]}", "string")
-        return found
-
-    def names(self, value: dict[str, t.Any], key: str, at: str) -> tuple[str, ...]:
-        found = value.get(key)
-        if found is None:
-            return ()
-        if isinstance(found, str):
-            return (found,)
-        if isinstance(found, list) and all(isinstance(name, str) for name in found):
-            return tuple(found)
-        raise self._wrong(at, key, "list of strings")
+FORMAT = Format(
+    manager="npm",
+    names=LOCKFILE_NAMES,
+    parse=_parse,
+    in_step=in_step,
+    ecosystem="node",
+    remake="Run npm install and commit the lockfile.",
+)

@@ -10,7 +10,12 @@ import binascii
 import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Lockfile, Manifest, Package
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import (
+    Lockfile,
+    Manifest,
+    Package,
+    Source,
+)
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.ranges import satisfies
 
 #: Hashes that count, with their length in bytes. SHA-1 collisions are practical, so it does not.
@@ -18,33 +23,6 @@ STRONG_HASHES = {"sha512": 64, "sha384": 48, "sha256": 32}
 
 #: Problems shown before "and N more".
 SHOWN = 5
-
-
-def check_in_step(lockfile: Lockfile, manifest: Manifest) -> None:
-    """Raise ApphostError when the lockfile was made for another manifest than this one."""
-    asked, locked = manifest.requirements.by_kind(), lockfile.requirements.by_kind()
-    problems = [
-        _difference(lockfile.name, kind, name, asked[kind].get(name), locked[kind].get(name))
-        for kind in asked
-        for name in sorted({*asked[kind], *locked[kind]})
-        if asked[kind].get(name) != locked[kind].get(name)
-    ] or [
-        f"{lockfile.name} has no entry for {name}"
-        for name in manifest.requirements.dependencies
-        if f"node_modules/{name}" not in lockfile.packages
-    ]
-    if problems:
-        raise ApphostError(joined(problems), manifest.path, "Run npm install and commit the lockfile.")
-
-
-def _difference(lockfile: str, kind: str, name: str, wanted: str | None, made_for: str | None) -> str:
-    # The kind is only worth naming when it is an unusual one.
-    of_kind = "" if kind == "dependencies" else f" ({kind})"
-    if wanted is None:
-        return f"package.json does not ask {name}{of_kind}, {lockfile} was made for {made_for}"
-    if made_for is None:
-        return f"package.json asks {name} {wanted}{of_kind}, {lockfile} was made without it"
-    return f"package.json asks {name} {wanted}{of_kind}, {lockfile} was made for {made_for}"
 
 
 def check_policy(lockfile: Lockfile) -> None:
@@ -83,9 +61,9 @@ def check_engines(lockfile: Lockfile, manifest: Manifest, node: str) -> None:
 
 
 def _problem(package: Package) -> str | None:
-    if package.link:
+    if package.source in (Source.WORKSPACE, Source.LINK):
         return f"{package.path} is a link to {package.resolved} (workspaces and file: links are not supported yet)"
-    if package.in_bundle or strong_integrity(package.integrity):
+    if package.source == Source.BUNDLED or strong_integrity(package.integrity):
         return None
     if package.integrity:
         return f"{package.spec} has only a weak integrity hash ({package.integrity.split('-')[0][:20]})"

@@ -1,95 +1,176 @@
 # Copyright (c) Evenkeel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Find and read the lockfile of an app's folder."""
+"""Find and read the lockfile of an app's folder, and the manifests that it was made for."""
 
 from __future__ import annotations
 
 import os
+import typing as t
+from dataclasses import dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile import npm
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile import workspaces
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.formats import (
+    FORMATS,
+    MANAGERS,
+    MANIFESTS,
+    NAMES,
+    Format,
+    of,
+)
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.jsonfile import read_regular_file
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Lockfile, Manifest
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import check_in_step, check_policy
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import check_policy, joined
 
-MANAGERS = ("auto", "npm", "none")
+#: What the option ``manager`` takes.
+CHOICES = ("auto", *MANAGERS, "none")
 
-#: Lockfile name -> manager.
+#: Lockfile -> manager, also of those that are not supported: an app with one of them is not without dependencies.
 LOCKFILES = {
-    "npm-shrinkwrap.json": "npm",
-    "package-lock.json": "npm",
+    **NAMES,
+    "bun.lock": "bun",
+    "bun.lockb": "bun",
     "pnpm-lock.yaml": "pnpm",
     "yarn.lock": "yarn",
-    "bun.lock": "bun",
+    "poetry.lock": "poetry",
+    "Pipfile.lock": "pipenv",
     "uv.lock": "uv",
 }
 
 
+@dataclass(frozen=True)
+class Project:
+    """What an installation is made from, read and checked."""
+
+    folder: str
+    format: Format
+    lockfile: Lockfile
+    #: By the project's folder relative to the lockfile, ``""`` first; empty for a format that has none.
+    manifests: dict[str, Manifest]
+    #: Paths relative to the folder of all the files that were read: the installation needs them on the host.
+    files: tuple[str, ...]
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """The project's own manifest."""
+        return self.manifests.get("")
+
+
 def read_manifest(folder: str) -> Manifest | None:
-    """The ``package.json`` of ``folder``, ``None`` when it has none."""
-    path = os.path.join(folder, "package.json")
-    content = read_regular_file(path)
-    return None if content is None else npm.parse_manifest(content, path)
+    """The manifest of the app in ``folder`` (``package.json``, else ``pyproject.toml``); ``None``: it has none."""
+    for kind in MANIFESTS.values():
+        path = os.path.join(folder, kind.name)
+        content = read_regular_file(path)
+        if content is not None:
+            return kind.parse(content, path)
+    return None
 
 
-def read_lockfile(folder: str, manager: str = "auto") -> Lockfile | None:
-    """The lockfile of ``folder``; ``None`` when it has none, or ``manager`` is ``none``.
+def checked_project(folder: str, manager: str = "auto") -> Project | None:
+    """What to install from, after every check that needs no network; ``None``: the app has nothing to install.
 
-    Raises ApphostError for one that cannot be read, is not understood, or when two managers claim the folder.
+    ``manager`` is ``none``, a package manager, or ``auto``: the one whose lockfile is there.
+    Raises ApphostError for a missing or unreadable lockfile, one that is not in step with the manifests, one that
+    breaks the policy, and when lockfiles of two managers claim the folder.
     """
     if manager == "none":
         return None
-    present = [name for name in LOCKFILES if os.path.lexists(os.path.join(folder, name))]
-    if manager == "auto":
-        managers = {LOCKFILES[name] for name in present}
-        if len(managers) > 1:
-            raise ApphostError(
-                f"has lockfiles of several package managers: {', '.join(present)}",
-                folder,
-                "Delete those that are not used, or name the manager.",
-            )
-        if managers and "npm" not in managers:
-            raise ApphostError(
-                f"has {present[0]}, and {LOCKFILES[present[0]]} is not supported yet",
-                folder,
-                "Install from a package-lock.json, or set the manager to none.",
-            )
-    elif manager not in MANAGERS:
-        raise ApphostError(f"the package manager {manager} is not supported", folder, f"Use: {', '.join(MANAGERS)}.")
-    found = [(path, read_regular_file(path)) for path in (os.path.join(folder, name) for name in npm.LOCKFILE_NAMES)]
-    contents = [(path, content) for path, content in found if content is not None]
-    if not contents:
+    if manager not in CHOICES:
+        raise ApphostError(f"the package manager {manager} is not supported", folder, f"Use: {', '.join(CHOICES)}.")
+    found = _find(folder, manager)
+    if found is None:
+        _nothing_to_install(folder, manager)
         return None
-    # npm up to 11 reads the shrinkwrap, npm 12 the other one: only equal ones say what will be installed.
-    if len({content for _path, content in contents}) > 1:
-        raise ApphostError("npm-shrinkwrap.json and package-lock.json differ", folder, "Delete one of them.")
-    path, content = contents[0]
-    return npm.parse_lockfile(content, path)
-
-
-def checked_lockfile(folder: str, manager: str = "auto") -> tuple[Manifest, Lockfile] | None:
-    """The manifest and lockfile to install from, after every check that needs no network; ``None``: nothing to install.
-
-    Raises ApphostError for a missing or unreadable lockfile, one that is not in step with the manifest,
-    and one that breaks the policy.
-    """
-    if manager == "none":
-        return None
-    lockfile = read_lockfile(folder, manager)
-    manifest = read_manifest(folder)
-    if manifest is None:
-        if lockfile is None and manager == "auto":
-            return None
-        raise ApphostError("has no package.json", folder, "Add it, or set the manager to none.")
-    if lockfile is None:
-        if manager == "auto" and not manifest.requirements.production:
-            return None
-        raise ApphostError(
-            "has no package-lock.json or npm-shrinkwrap.json",
-            folder,
-            "Run npm install and commit the lockfile, or set the manager to none.",
-        )
-    check_in_step(lockfile, manifest)
+    chosen, name, content = found
+    manifests, files = _manifests(folder, chosen)
+    lockfile = chosen.parse(content, os.path.join(folder, name), manifests)
+    problems = chosen.in_step(lockfile, manifests)
+    if problems:
+        where = manifests[""].path if manifests else lockfile.path
+        raise ApphostError(joined(problems), where, chosen.remake)
     check_policy(lockfile)
-    return manifest, lockfile
+    return Project(folder, chosen, lockfile, manifests, (*files, name))
+
+
+def _find(folder: str, manager: str) -> tuple[Format, str, bytes] | None:
+    """The lockfile of ``folder``: its format, name and content."""
+    names = [name for name in LOCKFILES if os.path.lexists(os.path.join(folder, name))]
+    if manager != "auto":
+        names = [name for name in names if LOCKFILES[name] == manager]
+    read = {name: read_regular_file(os.path.join(folder, name)) or b"" for name in names if name in NAMES}
+    formats = {name: of(name, content) for name, content in read.items()}
+    if len(names) > 1:
+        # A file that only has the name of a lockfile (requirements.txt without hashes) does not count beside one.
+        names = [name for name in names if name not in NAMES or formats[name]] or names
+    if len({LOCKFILES[name] for name in names}) > 1:
+        what = f"has lockfiles of several package managers: {', '.join(names)}"
+        raise ApphostError(what, folder, "Delete those that are not used, or name the manager.")
+    if not names:
+        return None
+    if names[0] not in NAMES:
+        what = f"has {names[0]}, and {LOCKFILES[names[0]]} is not supported"
+        do = f"Install with {_alternatives(MANAGERS)}, or set the manager to none."
+        raise ApphostError(what, folder, do)
+    # npm up to 11 reads the shrinkwrap, npm 12 the other one: only equal ones say what will be installed.
+    if len({read[name] for name in names}) > 1:
+        raise ApphostError(f"{' and '.join(names)} differ", folder, "Delete one of them.")
+    # What no format recognises is given to one all the same, for its words about what is wrong.
+    chosen = formats[names[0]] or next(known for known in reversed(FORMATS) if names[0] in known.names)
+    return chosen, names[0], read[names[0]]
+
+
+def _nothing_to_install(folder: str, manager: str) -> None:
+    """Raise ApphostError unless an app without a lockfile is one that has nothing to install."""
+    do = "set the manager to none."
+    if manager == "auto":
+        manifest = read_manifest(folder)
+        if manifest is None or not manifest.requirements.production:
+            return
+        file = os.path.basename(manifest.path)
+        candidates = [known for known in FORMATS if MANIFESTS[known.ecosystem].name == file]
+    else:
+        candidates = [known for known in FORMATS if known.manager == manager]
+        file = MANIFESTS[candidates[0].ecosystem].name
+        if candidates[0].needs_manifest and not os.path.lexists(os.path.join(folder, file)):
+            raise ApphostError(f"has no {file}", folder, f"Add it, or {do}")
+    names = dict.fromkeys(name for known in candidates for name in known.names)
+    remake = candidates[0].remake.rstrip(".") if len({known.manager for known in candidates}) == 1 else "Commit one"
+    raise ApphostError(f"has no {_alternatives(list(names))}", folder, f"{remake}, or {do}")
+
+
+def _alternatives(words: t.Sequence[str]) -> str:
+    """``a, b or c``."""
+    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def _manifests(folder: str, chosen: Format) -> tuple[dict[str, Manifest], list[str]]:
+    """The manifests of the project and its workspaces by folder, and the names of the files that were read for it."""
+    kind = MANIFESTS.get(chosen.ecosystem)
+    files: list[str] = []
+
+    def read(name: str) -> bytes | None:
+        content = read_regular_file(os.path.join(folder, name))
+        if content is not None:
+            files.append(name)
+        return content
+
+    content = read(kind.name) if kind else None
+    if kind is None or content is None:
+        if chosen.needs_manifest:
+            name = kind.name if kind else "manifest"
+            raise ApphostError(f"has no {name}", folder, "Add it, or set the manager to none.")
+        return {}, files
+    own = kind.parse(content, os.path.join(folder, kind.name))
+    patterns = own.workspaces
+    if chosen.workspace_file and chosen.workspace_patterns:
+        listed = read(chosen.workspace_file)
+        # Where the manager has a file of its own for them, it does not look at the manifest's.
+        path = os.path.join(folder, chosen.workspace_file)
+        patterns = chosen.workspace_patterns(listed, path) if listed is not None else ()
+    manifests = {"": own}
+    for workspace in workspaces.find(folder, patterns, kind.name) if patterns else ():
+        content = read(f"{workspace}/{kind.name}")
+        if content is not None:
+            manifests[workspace] = kind.parse(content, os.path.join(folder, workspace, kind.name))
+    return manifests, files

@@ -8,10 +8,15 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Lockfile, Package
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import (
+    Lockfile,
+    Package,
+    Source,
+)
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.ranges import satisfies
 
 Packages = t.Mapping[str, Package]
+Edges = t.Callable[[Package], t.Iterable[str]]
 
 
 @dataclass(frozen=True)
@@ -54,93 +59,127 @@ def production_packages(lockfile: Lockfile) -> dict[str, Package]:
 
 
 def expected_packages(lockfile: Lockfile, target: Target) -> dict[str, Package]:
-    """What an installation for ``target`` is going to hold: without development packages and foreign platforms."""
-    production = production_packages(lockfile)
-    needed = {
-        path: [_resolve(production, path, name) for name in package.needs] for path, package in production.items()
+    """What an installation for ``target`` is going to hold: without development packages and foreign platforms.
+
+    The project's own folders (workspaces) are no packages that are installed.
+    """
+    staying = _staying(lockfile, target)
+    return {
+        path: package
+        for path, package in lockfile.packages.items()
+        if path in staying and package.source != Source.WORKSPACE
     }
-    unfit = {path for path, package in production.items() if _may_be_left_out(package) and not target.fits(package)}
+
+
+def _staying(lockfile: Lockfile, target: Target) -> set[str]:
+    """Paths of all that is asked for on ``target``, by the project or by something that stays."""
+    production = production_packages(lockfile)
+    must = _reachable(production, lockfile.needs, lambda package: package.needs)
     # An optional package whose own need is unfit stays away with it, and so on upwards.
-    waiting = True
-    while waiting:
-        more = {
-            path
-            for path, package in production.items()
-            if path not in unfit and _may_be_left_out(package) and not unfit.isdisjoint(needed[path])
-        }
-        unfit |= more
-        waiting = bool(more)
-    # What is left of the optional packages must be asked for by one that stays.
-    reached = {path for path, package in production.items() if not _may_be_left_out(package)}
-    todo = [("", name) for name in lockfile.requirements.production]
-    todo += [(path, name) for path in reached for name in production[path].wants]
+    needed_by: dict[str, list[str]] = {}
+    for path, package in production.items():
+        if path not in must:
+            for needed in package.needs:
+                needed_by.setdefault(needed, []).append(path)
+    todo = [path for path, package in production.items() if path not in must and not target.fits(package)]
+    unfit: set[str] = set()
     while todo:
-        found = _resolve(production, *todo.pop())
-        if found is not None and found not in unfit and (found not in reached):
-            reached.add(found)
-            todo += [(found, name) for name in (*production[found].needs, *production[found].wants)]
-    return {path: package for path, package in production.items() if path in reached}
+        path = todo.pop()
+        if path not in unfit:
+            unfit.add(path)
+            todo += needed_by.get(path, ())
+    fit = {path: package for path, package in production.items() if path not in unfit}
+    return _reachable(fit, [*lockfile.needs, *lockfile.wants], lambda package: (*package.needs, *package.wants))
+
+
+def _reachable(packages: Packages, start: t.Iterable[str], following: Edges) -> set[str]:
+    reached: set[str] = set()
+    todo = list(start)
+    while todo:
+        path = todo.pop()
+        if path in packages and path not in reached:
+            reached.add(path)
+            todo += following(packages[path])
+    return reached
 
 
 def disagreements(lockfile: Lockfile, installed: Packages, target: Target) -> list[str]:
-    """How an installed tree (npm's hidden lockfile) differs from what the lockfile says; empty: it is that tree."""
+    """How an installed tree (by what its manager wrote down) differs from what the lockfile says; empty: not at all."""
     production = production_packages(lockfile)
     problems = []
     for path, package in installed.items():
         locked = production.get(path)
         if locked is None:
-            if not package.in_bundle:
+            if package.source != Source.BUNDLED:
                 problems.append(f"{path} is not in the lockfile")
-        elif (locked.version, locked.integrity) != (package.version, package.integrity):
+        elif locked.source != Source.WORKSPACE and _content(locked) != _content(package):
             problems.append(f"{path} is {package.spec}, the lockfile has {locked.spec}")
-    # npm leaves an optional package out without a word, also when it only failed to download.
-    problems += [f"{path} is missing" for path in expected_packages(lockfile, target) if path not in installed]
+    # A manager leaves an optional package out without a word, also when it only failed to download.
+    staying = _staying(lockfile, target)
+    problems += [f"{path} is missing" for path in lockfile.packages if path in staying and path not in installed]
     return problems
 
 
-def _may_be_left_out(package: Package) -> bool:
-    return package.optional or package.dev_optional
-
-
-def _resolve(packages: Packages, path: str, name: str) -> str | None:
-    """Where the package at ``path`` (``""``: the project) finds ``name``: in its own node_modules or in one above."""
-    folder = f"{path}/" if path else ""
-    while True:
-        found = f"{folder}node_modules/{name}"
-        if found in packages:
-            return found
-        if not folder:
-            return None
-        # "node_modules/a/node_modules/b/" -> "node_modules/a/" -> ""
-        folder = folder[: folder.rfind("node_modules/")]
+def _content(package: Package) -> tuple[str | None, str | None]:
+    return package.version, package.integrity
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What two trees differ in; each is a list of ``path``, ``name`` and versions, sorted by path."""
+    """What two trees differ in, each a list of entries, sorted by path.
 
-    added: list[dict[str, str]]
-    removed: list[dict[str, str]]
-    updated: list[dict[str, str]]
+    An entry has ``path``, ``name``, ``direct`` (the project or a workspace asks for it by itself), and ``version``, or
+    ``before`` and ``after``, which are equal when the same version has another content.
+    """
+
+    added: list[dict[str, t.Any]]
+    removed: list[dict[str, t.Any]]
+    updated: list[dict[str, t.Any]]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many packages are ``added``, ``removed`` and ``updated``."""
+        return {"added": len(self.added), "removed": len(self.removed), "updated": len(self.updated)}
 
 
-def difference(before: Packages, after: Packages) -> Difference:
-    """What has to happen to ``before`` so that it becomes ``after``."""
+def difference(
+    before: Packages, after: Packages, direct_before: t.Container[str] = (), direct_after: t.Container[str] = ()
+) -> Difference:
+    """What has to happen to ``before`` so that it becomes ``after``; paths of direct packages say what is direct."""
 
-    def entry(package: Package, **more: str) -> dict[str, str]:
-        return {"path": package.path, "name": package.name, **more}
+    def entry(package: Package, direct: t.Container[str], **more: str) -> dict[str, t.Any]:
+        return {"path": package.path, "name": package.name, "direct": package.path in direct, **more}
 
+    added, removed, both = {*after} - {*before}, {*before} - {*after}, {*before} & {*after}
     return Difference(
-        added=[entry(after[path], version=after[path].version or "") for path in sorted({*after} - {*before})],
-        removed=[entry(before[path], version=before[path].version or "") for path in sorted({*before} - {*after})],
+        added=[entry(after[path], direct_after, version=after[path].version or "") for path in sorted(added)],
+        removed=[entry(before[path], direct_before, version=before[path].version or "") for path in sorted(removed)],
         updated=[
-            entry(after[path], before=before[path].version or "", after=after[path].version or "")
-            for path in sorted({*before} & {*after})
-            if (before[path].version, before[path].integrity) != (after[path].version, after[path].integrity)
+            entry(after[path], direct_after, before=before[path].version or "", after=after[path].version or "")
+            for path in sorted(both)
+            if _content(before[path]) != _content(after[path])
         ],
     )
 
 
-def listing(packages: Packages) -> str:
-    """One line a package, sorted: the text that ``--diff`` compares."""
-    return "".join(f"{path} {packages[path].version or ''}\n" for path in sorted(packages))
+def listings(
+    before: Packages, after: Packages, direct_before: t.Container[str] = (), direct_after: t.Container[str] = ()
+) -> tuple[str, str]:
+    """Before and after with a line for each package, sorted: the texts that ``--diff`` compares.
+
+    They differ in the lines of packages that differ, and in no others.
+    """
+    texts = []
+    for packages, direct in ((before, direct_before), (after, direct_after)):
+        lines = []
+        for path in sorted(packages):
+            other = before.get(path) if packages is after else None
+            same_version = other is not None and other.version == packages[path].version
+            # What was direct and now is not has not changed on disk.
+            remarks = ["direct"] if path in (direct_after if path in after else direct) else []
+            if other is not None and same_version and _content(other) != _content(packages[path]):
+                remarks.append("other content")
+            remark = f" ({', '.join(remarks)})" if remarks else ""
+            lines.append(f"{path} {packages[path].version or '-'}{remark}\n")
+        texts.append("".join(lines))
+    return texts[0], texts[1]

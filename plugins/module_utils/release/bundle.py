@@ -14,7 +14,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, from_os_error
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.reader import checked_lockfile, read_manifest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.reader import checked_project, read_manifest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release import artifact, identity
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.environment import environment_file
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.manifest import Artifact, Lockfile, Manifest
@@ -122,11 +122,11 @@ def _version(source: Source) -> str:
 
 def _lockfile(source: Source, manager: str, packed: set[str]) -> Lockfile | None:
     """The lockfile that the host will install from, checked now: a mistake in it must not wait for the hosts."""
-    found = checked_lockfile(source.folder, manager)
-    if found is None:
+    project = checked_project(source.folder, manager)
+    if project is None:
         return None
-    _project, lockfile = found
-    for name in ("package.json", lockfile.name):
+    lockfile = project.lockfile
+    for name in project.files:
         if name not in packed:
             raise ApphostError("is left out by .apphostignore, but the host needs it", os.path.join(source.name, name))
     return {"path": lockfile.name, "sha256": lockfile.sha256, "manager": lockfile.manager}

@@ -12,11 +12,8 @@ import typing as t
 
 import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.npm import (
-    package_name,
-    parse_lockfile,
-    parse_manifest,
-)
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.npm import package_name, parse_lockfile
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.packagejson import parse_manifest
 
 FIXTURES = pathlib.Path(__file__).parent / "fixtures"
 HASH = "sha512-" + "A" * 86 + "=="
@@ -40,20 +37,20 @@ def refusal(content: bytes) -> str:
 def test_recorded_lockfile(version: int) -> None:
     lockfile = parse_lockfile(recorded(f"package-lock-v{version}.json"), "app/package-lock.json")
 
-    assert (lockfile.name, lockfile.manager, lockfile.format) == ("package-lock.json", "npm", version)
+    assert (lockfile.name, lockfile.manager, lockfile.format) == ("package-lock.json", "npm", str(version))
     assert len(lockfile.packages) == 34
-    assert lockfile.requirements.dependencies == {"debug": "^4.4.0", "ms-old": "npm:ms@2.0.0", "sharp": "^0.34.0"}
-    assert lockfile.requirements.dev == {"ws": "^8.18.0"}
+    assert lockfile.projects[""].dependencies == {"debug": "^4.4.0", "ms-old": "npm:ms@2.0.0", "sharp": "^0.34.0"}
+    assert lockfile.projects[""].dev == {"ws": "^8.18.0"}
     alias = lockfile.packages["node_modules/ms-old"]
     assert (alias.name, alias.real_name, alias.version) == ("ms-old", "ms", "2.0.0")
     assert lockfile.packages["node_modules/ws"].dev
     musl = lockfile.packages["node_modules/@img/sharp-linuxmusl-x64"]
     assert musl.name == "@img/sharp-linuxmusl-x64"
     assert (musl.os, musl.cpu, musl.libc, musl.optional) == (("linux",), ("x64",), ("musl",), True)
-    assert musl.wants == ("@img/sharp-libvips-linuxmusl-x64",)
+    assert musl.wants == ("node_modules/@img/sharp-libvips-linuxmusl-x64",)
     sharp = lockfile.packages["node_modules/sharp"]
-    assert set(sharp.needs) == {"@img/colour", "detect-libc", "semver"}
-    assert "@img/sharp-linux-x64" in sharp.wants
+    assert set(sharp.needs) == {f"node_modules/{name}" for name in ("@img/colour", "detect-libc", "semver")}
+    assert "node_modules/@img/sharp-linux-x64" in sharp.wants
     assert sharp.engines == {"node": "^18.17.0 || ^20.3.0 || >=21.0.0"}
 
 
@@ -204,9 +201,10 @@ def test_engines_of_an_old_package_are_no_error() -> None:
 
 def test_an_optional_peer_is_wanted_and_another_needed() -> None:
     entry = {"peerDependencies": {"b": "1", "c": "1"}, "peerDependenciesMeta": {"c": {"optional": True}}}
-    package = parse_lockfile(lockfile_of({"node_modules/a": entry}), "x").packages["node_modules/a"]
+    entries: dict[str, t.Any] = {f"node_modules/{name}": {} for name in "bc"}
+    package = parse_lockfile(lockfile_of({"node_modules/a": entry, **entries}), "x").packages["node_modules/a"]
 
-    assert (package.needs, package.wants) == (("b",), ("c",))
+    assert (package.needs, package.wants) == (("node_modules/b",), ("node_modules/c",))
 
 
 def test_a_huge_lockfile_is_read_in_time() -> None:

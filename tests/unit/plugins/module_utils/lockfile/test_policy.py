@@ -10,10 +10,10 @@ import typing as t
 
 import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.npm import parse_lockfile, parse_manifest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.npm import parse_lockfile
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.packagejson import parse_manifest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import (
     check_engines,
-    check_in_step,
     check_policy,
     strong_integrity,
 )
@@ -35,41 +35,6 @@ def lockfile(packages: dict[str, t.Any] | None = None, **root: t.Any) -> t.Any:
 
 def manifest(**value: t.Any) -> t.Any:
     return parse_manifest(json.dumps(value).encode(), "package.json")
-
-
-@pytest.mark.parametrize("kind", ["dependencies", "devDependencies", "optionalDependencies", "peerDependencies"])
-def test_every_kind_of_dependency_must_be_in_step(kind: str) -> None:
-    said = "" if kind == "dependencies" else f" ({kind})"
-    entry = {"node_modules/a": {"integrity": SHA512}}
-    asks = manifest(**{kind: {"a": "^2"}})
-
-    check_in_step(lockfile(entry, **{kind: {"a": "^2"}}), asks)
-    assert f"package.json asks a ^2{said}, package-lock.json was made for ^1." in refusal(
-        check_in_step, lockfile(entry, **{kind: {"a": "^1"}}), asks
-    )
-    assert f"package.json asks a ^2{said}, package-lock.json was made without it." in refusal(
-        check_in_step, lockfile(entry), asks
-    )
-    assert f"package.json does not ask a{said}, package-lock.json was made for ^1." in refusal(
-        check_in_step, lockfile(entry, **{kind: {"a": "^1"}}), manifest()
-    )
-
-
-def test_a_dependency_must_have_an_entry() -> None:
-    asks = {"dependencies": {"a": "^2"}}
-
-    assert "package-lock.json has no entry for a. Run npm install" in refusal(
-        check_in_step, lockfile(**asks), manifest(**asks)
-    )
-
-
-def test_many_differences_are_shortened() -> None:
-    asks = manifest(dependencies={f"p{number}": "1" for number in range(9)})
-
-    message = refusal(check_in_step, lockfile(), asks)
-
-    assert message.count("was made without it") == 5
-    assert "; and 4 more. Run npm install" in message
 
 
 @pytest.mark.parametrize(
@@ -117,7 +82,7 @@ def test_entries_that_are_let_pass() -> None:
     check_policy(
         lockfile(
             {
-                "node_modules/a": {"version": "1.0.0", "integrity": SHA512},
+                "node_modules/a": {"version": "1.0.0", "integrity": SHA512, "bundleDependencies": ["b"]},
                 "node_modules/a/node_modules/b": {"version": "1.0.0", "inBundle": True},
             }
         )

@@ -14,7 +14,7 @@ import typing as t
 import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile import jsonfile
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.reader import checked_lockfile, read_lockfile
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.reader import checked_project
 
 FIXTURES = pathlib.Path(__file__).parent / "fixtures"
 EXAMPLES = pathlib.Path(__file__).parents[5] / "examples"
@@ -29,7 +29,7 @@ def app(tmp_path: pathlib.Path) -> pathlib.Path:
 
 def refusal(folder: pathlib.Path, manager: str = "auto") -> str:
     with pytest.raises(ApphostError) as caught:
-        checked_lockfile(str(folder), manager)
+        checked_project(str(folder), manager)
     return caught.value.message.replace(str(folder), "app")
 
 
@@ -44,26 +44,26 @@ def rewrite(path: pathlib.Path, change: t.Callable[[dict[str, t.Any]], object]) 
 def test_a_good_app(app: pathlib.Path, manager: str, name: str) -> None:
     (app / "package-lock.json").rename(app / name)
 
-    checked = checked_lockfile(str(app), manager)
+    checked = checked_project(str(app), manager)
 
     assert checked is not None
-    manifest, lockfile = checked
-    assert (manifest.name, lockfile.name, len(lockfile.packages)) == ("recorded", name, 34)
+    assert checked.manifest is not None
+    assert (checked.manifest.name, checked.lockfile.name, len(checked.lockfile.packages)) == ("recorded", name, 34)
+    assert checked.files == ("package.json", name)
 
 
 @pytest.mark.parametrize("name", ["hello", "hostile"])
 def test_the_examples_are_good(name: str) -> None:
-    assert checked_lockfile(str(EXAMPLES / name)) is not None
+    assert checked_project(str(EXAMPLES / name)) is not None
     assert b"resolved" not in (EXAMPLES / name / "package-lock.json").read_bytes()
 
 
 def test_nothing_to_install(tmp_path: pathlib.Path) -> None:
-    assert checked_lockfile(str(tmp_path)) is None
+    assert checked_project(str(tmp_path)) is None
     (tmp_path / "package.json").write_text('{"name": "static", "devDependencies": {"vite": "*"}}')
-    assert checked_lockfile(str(tmp_path)) is None
+    assert checked_project(str(tmp_path)) is None
     (tmp_path / "package.json").write_text("broken")
-    assert checked_lockfile(str(tmp_path), "none") is None
-    assert read_lockfile(str(tmp_path), "none") is None
+    assert checked_project(str(tmp_path), "none") is None
 
 
 def test_no_lockfile(app: pathlib.Path) -> None:
@@ -92,6 +92,16 @@ def test_another_range_than_the_lockfile_was_made_for(app: pathlib.Path) -> None
     )
 
 
+def test_many_differences_are_shortened(app: pathlib.Path) -> None:
+    asked = {f"p{number}": "1" for number in range(9)}
+    rewrite(app / "package.json", lambda manifest: manifest["dependencies"].update(asked))
+
+    message = refusal(app)
+
+    assert message.count("was made without it") == 5
+    assert "; and 4 more. Run npm install" in message
+
+
 def test_lockfiles_of_two_managers(app: pathlib.Path) -> None:
     (app / "yarn.lock").touch()
 
@@ -99,22 +109,22 @@ def test_lockfiles_of_two_managers(app: pathlib.Path) -> None:
         "app: has lockfiles of several package managers: package-lock.json, yarn.lock. "
         "Delete those that are not used, or name the manager."
     )
-    assert checked_lockfile(str(app), "npm") is not None
+    assert checked_project(str(app), "npm") is not None
 
 
 def test_a_manager_that_is_not_supported(app: pathlib.Path) -> None:
-    (app / "package-lock.json").rename(app / "pnpm-lock.yaml")
+    (app / "package-lock.json").rename(app / "bun.lock")
 
-    assert "has pnpm-lock.yaml, and pnpm is not supported yet" in refusal(app)
-    assert "the package manager pnpm is not supported" in refusal(app, "pnpm")
+    assert "has bun.lock, and bun is not supported. Install with npm" in refusal(app)
+    assert "the package manager bun is not supported" in refusal(app, "bun")
 
 
 def test_two_npm_lockfiles_must_be_equal(app: pathlib.Path) -> None:
     shutil.copy(app / "package-lock.json", app / "npm-shrinkwrap.json")
-    assert checked_lockfile(str(app)) is not None
+    assert checked_project(str(app)) is not None
 
     shutil.copy(FIXTURES / "package-lock-v2.json", app / "npm-shrinkwrap.json")
-    assert refusal(app) == "app: npm-shrinkwrap.json and package-lock.json differ. Delete one of them."
+    assert refusal(app) == "app: package-lock.json and npm-shrinkwrap.json differ. Delete one of them."
 
 
 def test_a_lockfile_that_is_a_link_or_a_pipe_is_not_read(app: pathlib.Path) -> None:

@@ -18,7 +18,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree imp
     difference,
     disagreements,
     expected_packages,
-    listing,
+    listings,
 )
 
 FIXTURES = pathlib.Path(__file__).parent / "fixtures"
@@ -169,12 +169,13 @@ def test_applying_a_difference_to_the_first_gives_the_second(seed: int) -> None:
         assert entry["path"] not in result
         result[entry["path"]] = entry["version"]
     assert result == {path: package.version for path, package in after.items()}
-    assert (listing(before) == listing(after)) is (not (differs.added or differs.removed or differs.updated))
+    texts = listings(before, after)
+    assert (texts[0] == texts[1]) is (not (differs.added or differs.removed or differs.updated))
 
 
 def test_a_package_with_another_content_is_updated() -> None:
     old, new = (Package(path="node_modules/a", name="a", version="1.0.0", integrity=value) for value in ("x", "y"))
 
     assert difference({old.path: old}, {new.path: new}).updated == [
-        {"path": "node_modules/a", "name": "a", "before": "1.0.0", "after": "1.0.0"}
+        {"path": "node_modules/a", "name": "a", "direct": False, "before": "1.0.0", "after": "1.0.0"}
     ]
