@@ -8,13 +8,63 @@ from __future__ import annotations
 import re
 import typing as t
 import urllib.parse
+from dataclasses import dataclass
 
-#: The registries that the tools ask by default: their addresses have one form.
-PUBLIC_NODE_HOSTS = ("registry.npmjs.org", "registry.yarnpkg.com")
+#: The registries that the tools ask when nobody names another one, by manager.
+PUBLIC_HOSTS: dict[str, tuple[str, ...]] = {
+    "npm": ("registry.npmjs.org",),
+    "pnpm": ("registry.npmjs.org",),
+    "yarn": ("registry.yarnpkg.com", "registry.npmjs.org"),
+    "uv": ("pypi.org", "files.pythonhosted.org"),
+    "pip": ("pypi.org", "files.pythonhosted.org"),
+}
 
 #: What a name in a registry looks like: one or two parts, none of which could lead to another folder or address.
 _NAME = re.compile(r"(@[^/@\s%?#]+/)?[^/@.\s%?#][^/@\s%?#]*")
 _GIT = re.compile(r"(git(\+[a-z]+)?|ssh|github|gitlab|bitbucket|gist):")
+# Only what Node.js, Python and curl read alike: with a backslash, a control character or a percent sign in the host
+# they would not all go to the same one.
+_ADDRESS = re.compile(
+    r"(?:git\+)?(?P<scheme>[a-z]+)://(?:(?P<user>[A-Za-z0-9._~!$&'()*+,;=:%-]*)@)?"
+    r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<path>/[!-\"$->@-\[\]-~]*)?(?P<more>[?#][!-\[\]-~]*)?"
+)
+_PORTS = {"https": "443", "http": "80", "ssh": "22", "git": "9418"}
+
+
+@dataclass(frozen=True)
+class Address:
+    """The parts of an address on the web, or of a git repository."""
+
+    scheme: str
+    #: In small letters, with the port when it is not the scheme's own: ``npm.example.com:4873``.
+    host: str
+    path: str
+    #: It has a user's name or a password in it.
+    user: bool
+    #: A query, a fragment.
+    more: str = ""
+
+
+def parse(address: str) -> Address | None:
+    """The parts of ``address``; ``None`` for one that programs could understand differently."""
+    match = _ADDRESS.fullmatch(address)
+    if match is None:
+        return None
+    scheme, port = match["scheme"], match["port"]
+    host = match["host"].lower() + (f":{port}" if port and port != _PORTS.get(scheme) else "")
+    return Address(scheme, host, match["path"] or "/", match["user"] is not None, match["more"] or "")
+
+
+def shown(address: str) -> str:
+    """An address for a message: short, without a user's name, password or query."""
+    plain = re.sub(r"(//)[^/@]*@", r"\1", address).partition("?")[0]
+    return plain if len(plain) <= 200 else f"{plain[:200]}…"
+
+
+def is_web(address: str) -> bool:
+    """Whether ``address`` begins with ``https://`` or ``http://``."""
+    return address.startswith(("https://", "http://"))
 
 
 def is_git(address: str) -> bool:
@@ -22,12 +72,7 @@ def is_git(address: str) -> bool:
     if _GIT.match(address):
         return True
     # "owner/repository#commit" is short for one on GitHub.
-    return re.fullmatch(r"[\w.-]+/[\w.-]+(#.*)?", address) is not None
-
-
-def is_web(address: str) -> bool:
-    """Whether ``address`` begins with ``https://`` or ``http://``."""
-    return address.startswith(("https://", "http://"))
+    return re.fullmatch(r"[\w-][\w.-]*/[\w.-]+(#.*)?", address) is not None
 
 
 def is_tarball_of(address: str, name: str, version: str | None) -> bool:
@@ -36,25 +81,49 @@ def is_tarball_of(address: str, name: str, version: str | None) -> bool:
     Understood are the forms of npm's own registry (``<name>/-/<base>-<version>.tgz``), GitLab (the scope again in the
     file name), Gitea (the version as a folder too) and GitHub (``download/<name>/<version>/<hash>``).
     """
-    parts = urllib.parse.urlsplit(address)
-    if not is_web(address) or parts.query or parts.fragment or not version or not _NAME.fullmatch(name):
+    known = parse(address)
+    if known is None or known.more or not is_web(address) or not version or not _NAME.fullmatch(name):
         return False
-    path = urllib.parse.unquote(parts.path)
-    segments = path.split("/")[1:]
-    if any(segment in ("", ".", "..") for segment in segments) or "\\" in path:
-        return False
+    segments = _segments(known.path)
     base = name.rpartition("/")[2]
     # Build metadata is no part of the file's name.
     number = version.partition("+")[0]
     folder = name.split("/")
     file = f"{base}-{number}.tgz"
-    forms: list[list[str]] = [[*folder, "-", file]]
-    if parts.hostname in PUBLIC_NODE_HOSTS:
-        return segments in forms
-    forms += [[*folder, "-", *folder[:-1], file], [*folder, "-", number, file]]
-    if len(segments) > len(folder) + 2 and re.fullmatch(r"[0-9a-f]{40,128}", segments[-1]):
+    usual = [*folder, "-", file]
+    if known.host in PUBLIC_HOSTS["yarn"]:
+        return segments == usual
+    forms = [usual, [*folder, "-", *folder[:-1], file], [*folder, "-", number, file]]
+    if segments and re.fullmatch(r"[0-9a-f]{40,128}", segments[-1]):
         forms.append(["download", *folder, number, segments[-1]])
     return any(_ends(segments, form) for form in forms)
+
+
+def is_distribution_of(address: str, name: str, version: str | None) -> bool:
+    """Whether the file at ``address`` has the name of a wheel or source archive of this Python package and version."""
+    known = parse(address)
+    segments = _segments(known.path) if known and is_web(address) and "?" not in known.more else []
+    if not segments or not version:
+        return False
+    file = segments[-1]
+    if file.endswith(".whl"):
+        parts = file.split("-")
+        called, numbered = (parts[0], parts[1]) if len(parts) >= 5 else ("", "")
+    else:
+        called, _dash, numbered = re.sub(r"(\.tar\.(gz|bz2|xz)|\.tgz|\.zip)$", "", file).rpartition("-")
+    return (normal(called), normal(numbered)) == (normal(name), normal(version))
+
+
+def normal(name: str) -> str:
+    """A Python package's name or version as it is compared: case, and which of ``-_.`` there is, do not matter."""
+    return re.sub(r"[-_.]+", "-", name.lower())
+
+
+def _segments(path: str) -> list[str]:
+    """The folders and the file of a path; none for one that is not in its plainest form."""
+    segments = urllib.parse.unquote(path).split("/")[1:]
+    odd = any(segment in ("", ".", "..") or "\\" in segment or not segment.isprintable() for segment in segments)
+    return [] if odd else segments
 
 
 def _ends(segments: t.Sequence[str], form: t.Sequence[str]) -> bool:

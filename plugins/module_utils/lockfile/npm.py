@@ -40,10 +40,13 @@ MAX_PATH = 2048
 _MODULES = "node_modules/"
 
 
-def parse_lockfile(content: bytes, path: str, hidden: bool = False) -> Lockfile:
-    """The npm lockfile in ``content``; ``path`` names it in errors.
+def parse_lockfile(
+    content: bytes, path: str, hidden: bool = False, overrides: t.Mapping[str, t.Any] | None = None
+) -> Lockfile:
+    """The npm lockfile in ``content``; ``path`` names it in errors. Raises ApphostError.
 
     ``hidden`` reads npm's ``node_modules/.package-lock.json``, which has no entry for the project itself.
+    ``overrides`` are those of the manifest, which npm does not record.
     """
     value = parse_object(content, path, REMAKE, unique_keys=True)
     version = value.get("lockfileVersion")
@@ -66,6 +69,8 @@ def parse_lockfile(content: bytes, path: str, hidden: bool = False) -> Lockfile:
     for where in _bundled(packages, entries):
         packages[where] = dataclasses.replace(packages[where], source=Source.BUNDLED)
     projects = {"": root, **{folder: entries[folder] for folder in workspaces}}
+    if not hidden:
+        _check_aliases(reader, packages, {**entries, **projects}, overrides or {})
     edges = [_edges(reader, folder, entry, entries) for folder, entry in projects.items()]
     # npm installs every workspace, asked for or not.
     links = [where for where, package in packages.items() if package.source == Source.WORKSPACE]
@@ -235,6 +240,36 @@ def _bundled(packages: dict[str, Package], entries: dict[str, t.Any]) -> set[str
     }
 
 
+def _check_aliases(
+    reader: ObjectReader, packages: dict[str, Package], entries: dict[str, t.Any], overrides: t.Mapping[str, t.Any]
+) -> None:
+    """Refuse a package of a registry under another one's name, unless somebody asks for it under that name.
+
+    npm looks at the version only: it would install ``evil`` as ``express`` for somebody who asks ``express`` ``^4``.
+    """
+    aliases = {
+        where: package
+        for where, package in packages.items()
+        if package.known_as != package.name and package.source == Source.REGISTRY
+    }
+    names = {package.name for package in aliases.values()}
+    overriding = json.dumps(overrides) if aliases else ""
+    asked: dict[str, list[str]] = {where: [] for where in aliases}
+    for folder, entry in entries.items() if aliases else ():
+        for kind in ("dependencies", "devDependencies", "optionalDependencies", "peerDependencies"):
+            for name, wanted in (entry.get(kind) or {}).items():
+                found = find(packages, folder, name) if name in names else None
+                if found in asked:
+                    asked[found].append(str(wanted))
+    for where, wishes in asked.items():
+        real = aliases[where].known_as
+        if f'"npm:{real}@' in overriding:
+            continue
+        if not any(f"{wish}@".startswith(f"npm:{real}@") for wish in wishes):
+            what = f"is the package {real[:200]} under another name, which nobody asks for"
+            raise reader.error(f"{_at(where)[:-1]} {what}")
+
+
 def _check_programs(reader: ObjectReader, at: str, entry: dict[str, t.Any]) -> None:
     """Refuse a program (``bin``) that is not inside its package, or whose link would not be beside the others."""
     programs = entry.get("bin")
@@ -268,8 +303,8 @@ def _digest(projects: dict[str, dict[str, t.Any]], entries: dict[str, t.Any]) ->
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _parse(content: bytes, path: str, _manifests: t.Mapping[str, Manifest]) -> Lockfile:
-    return parse_lockfile(content, path)
+def _parse(content: bytes, path: str, manifests: t.Mapping[str, Manifest]) -> Lockfile:
+    return parse_lockfile(content, path, overrides=manifests[""].deciding.get("overrides") if "" in manifests else None)
 
 
 def in_step(lockfile: Lockfile, manifests: t.Mapping[str, Manifest]) -> list[str]:

@@ -1,15 +1,22 @@
 # Copyright (c) Evenkeel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is asked of a lockfile before anything is fetched, on the lockfile alone."""
+"""What is asked of a lockfile before anything is fetched, on the lockfile alone.
+
+Whoever can write to an app's lockfile decides what code its hosts run. So every package in it has to come from a known
+registry, over HTTPS, as the very package that its name says, and be nailed down by a strong hash; what is different is
+allowed by name, by the operator.
+"""
 
 from __future__ import annotations
 
-import base64
-import binascii
+import re
 import typing as t
+from dataclasses import dataclass, fields
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile import addresses
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.integrity import strong_integrity
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import (
     Lockfile,
     Manifest,
@@ -18,19 +25,185 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model im
 )
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.ranges import satisfies
 
-#: Hashes that count, with their length in bytes. SHA-1 collisions are practical, so it does not.
-STRONG_HASHES = {"sha512": 64, "sha384": 48, "sha256": 32}
-
 #: Problems shown before "and N more".
 SHOWN = 5
 
+PYTHON = ("uv", "pip")
 
-def check_policy(lockfile: Lockfile) -> None:
-    """Raise ApphostError naming the entries that must not be installed: links, and those without a strong hash."""
-    problems = [problem for package in lockfile.packages.values() for problem in [_problem(package)] if problem]
+
+@dataclass(frozen=True)
+class Policy:
+    """What the operator allows. The names of the fields are those of the module's options."""
+
+    #: Addresses of the registries that packages are asked from; none: the manager's own default.
+    registries: tuple[str, ...] = ()
+    #: Hosts that addresses in the lockfile may have, ``host``, ``host:port`` or ``host/path/``, besides the
+    #: registries'; none: the manager's own default. With ``*`` hosts are not looked at: for where the registries are
+    #: not known.
+    allowed_hosts: tuple[str, ...] = ()
+    #: Hosts (``host`` or ``host:port``) that may be asked without encryption, besides registries whose address is such.
+    allow_http: tuple[str, ...] = ()
+    #: Names of packages that may come from elsewhere than a registry: git, a plain address, a local archive or folder.
+    allow_sources: tuple[str, ...] = ()
+    #: Names of packages that may have a weak hash, or none.
+    allow_weak_integrity: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, options: t.Mapping[str, t.Any], **more: t.Any) -> Policy:
+        """The policy in a module's options; lists become tuples, what is not there keeps its default."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: tuple(value) for name, value in {**options, **more}.items() if name in known and value})
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in the lockfile that must not be installed: what, and what to do."""
+
+    what: str
+    do: str
+
+
+def check_policy(lockfile: Lockfile, policy: Policy) -> None:
+    """Raise ApphostError naming the entries that must not be installed."""
+    problems = policy_problems(lockfile, policy)
     if problems:
-        do = "Take these from a registry, then run npm install again and commit the lockfile."
-        raise ApphostError(joined(problems), lockfile.path, do)
+        do = " ".join(dict.fromkeys(problem.do for problem in problems))
+        raise ApphostError(joined([problem.what for problem in problems]), lockfile.path, do)
+
+
+def policy_problems(lockfile: Lockfile, policy: Policy) -> list[Problem]:
+    """Everything in the lockfile that the policy does not allow, in the lockfile's order."""
+    rules = _Rules(lockfile, policy)
+    found = [problem for package in lockfile.packages.values() for problem in rules.problems(package)]
+    # A folder and the link to it are two entries.
+    return list(dict.fromkeys(found))
+
+
+class _Rules:
+    """The policy for one lockfile."""
+
+    def __init__(self, lockfile: Lockfile, policy: Policy) -> None:
+        self.manager = lockfile.manager
+        self.public = addresses.PUBLIC_HOSTS[lockfile.manager]
+        self.registries = [known for known in map(addresses.parse, policy.registries) if known]
+        self.hosts = [known.host for known in self.registries]
+        self.hosts += policy.allowed_hosts or self.public
+        self.http = {*policy.allow_http, *(known.host for known in self.registries if known.scheme == "http")}
+        self.sources = {_plain(name, self.manager) for name in policy.allow_sources}
+        self.weak = {_plain(name, self.manager) for name in policy.allow_weak_integrity}
+
+    def problems(self, package: Package) -> t.Iterator[Problem]:
+        """What is wrong with one package."""
+        if package.source in (Source.WORKSPACE, Source.BUNDLED):
+            return
+        if package.source != Source.REGISTRY and _plain(package.name, self.manager) not in self.sources:
+            do = "Take it from a registry and make the lockfile again, or name the package in allow_sources."
+            yield Problem(f"{package.spec} {_origin(package)}", do)
+            return
+        if package.source == Source.REGISTRY:
+            yield from self._registry_problems(package)
+        elif package.source in (Source.GIT, Source.ADDRESS):
+            yield from self._transport_problems(package, package.resolved or "")
+        if package.source == Source.GIT:
+            if not re.search(r"[#@/=]([0-9a-f]{40}|[0-9a-f]{64})\b", package.resolved or ""):
+                do = "Make the lockfile again, so that it names the commit."
+                yield Problem(f"{package.spec} {_origin(package)}, without its commit", do)
+        elif package.source in (Source.REGISTRY, Source.ADDRESS):
+            yield from self._integrity_problems(package)
+
+    def _registry_problems(self, package: Package) -> t.Iterator[Problem]:
+        if package.resolved is None:
+            # The manager asks the configured registry, or its own default one.
+            if not self.registries and not self._is_allowed(addresses.Address("https", self.public[0], "/", False)):
+                yield self._foreign(self.public[0], package)
+        elif self.manager in PYTHON:
+            # One package has several files, which need not be at the same host.
+            for address in package.resolved.split():
+                yield from self._address_problems(package, address)
+        else:
+            yield from self._address_problems(package, package.resolved)
+
+    def _address_problems(self, package: Package, address: str) -> t.Iterator[Problem]:
+        known = addresses.parse(address)
+        # npm's default registry in a lockfile stands for the configured one, whichever that is.
+        stands_for_ours = self.manager == "npm" and self.registries and known and known.host in self.public
+        if known is None:
+            yield _misunderstood(package, address)
+            return
+        if not stands_for_ours or known.user:
+            yield from self._transport_problems(package, address)
+            if not self._is_allowed(known):
+                yield self._foreign(known.host, package)
+        if not _belongs(self.manager, address, package):
+            yield Problem(
+                f"{package.spec} is fetched from {addresses.shown(address)}, the address of something else",
+                "Find out who wrote that; then make the lockfile again.",
+            )
+
+    def _is_allowed(self, address: addresses.Address) -> bool:
+        place = address.host + address.path
+        return "*" in self.hosts or any(
+            place.startswith(allowed if "/" in allowed else f"{allowed}/") for allowed in self.hosts
+        )
+
+    def _transport_problems(self, package: Package, address: str) -> t.Iterator[Problem]:
+        known = addresses.parse(address)
+        if known is None:
+            # "github:owner/repository" and the like, which the managers fetch by HTTPS or SSH.
+            if package.source != Source.GIT:
+                yield _misunderstood(package, address)
+        elif known.scheme not in ("https", "ssh") and not self.http & {known.host, "*"}:
+            yield Problem(
+                f"{package.spec} is fetched without encryption, from {addresses.shown(address)}",
+                f"Use https, or name {known.host} in allow_http.",
+            )
+        elif known.user and known.scheme != "ssh":
+            do = "Take the user's name and the password out of the address; a token belongs into registry_token."
+            yield Problem(f"the address of {package.spec} has a user's name in it", do)
+
+    def _integrity_problems(self, package: Package) -> t.Iterator[Problem]:
+        if strong_integrity(package.integrity) or _plain(package.name, self.manager) in self.weak:
+            return
+        do = "Make the lockfile again with a current package manager, or name the package in allow_weak_integrity."
+        if package.integrity:
+            kinds = ", ".join(value.split("-")[0][:20] for value in package.integrity.split()[:3])
+            yield Problem(f"{package.spec} has only a weak integrity hash ({kinds})", do)
+        else:
+            yield Problem(f"{package.spec} has no integrity hash", do)
+
+    def _foreign(self, host: str, package: Package) -> Problem:
+        do = f"Name {host} in allowed_hosts if you trust it."
+        return Problem(f"{package.spec} is fetched from {host}, which is none of the allowed registries", do)
+
+
+def _origin(package: Package) -> str:
+    """Where a package that is not from a registry comes from, in words."""
+    place = addresses.shown(package.resolved or "?")
+    return {
+        Source.GIT: f"comes from a git repository, {place}",
+        Source.ADDRESS: f"comes from {place}, not from a registry as this package",
+        Source.FILE: f"comes from a local archive, {place}",
+        Source.LINK: f"is a link to the folder {place}",
+    }.get(package.source, f"comes from {place}")
+
+
+def _misunderstood(package: Package, address: str) -> Problem:
+    do = "Make the lockfile again."
+    return Problem(f"{package.spec} has an address that cannot be relied on, {addresses.shown(address)!r}", do)
+
+
+def _plain(name: str, manager: str) -> str:
+    """A name as it is compared: Python does not care about case, and about which of ``-_.`` there is."""
+    return addresses.normal(name) if manager in PYTHON else name
+
+
+def _belongs(manager: str, address: str, package: Package) -> bool:
+    """Whether a registry's address is that of the package that its name says."""
+    if manager in PYTHON:
+        # The address of an index belongs to no package; the files in it are checked by their hashes.
+        file = re.search(r"\.(whl|tar\.\w+|tgz|zip)(#.*)?$", address)
+        return file is None or addresses.is_distribution_of(address, package.known_as, package.version)
+    return addresses.is_tarball_of(address, package.known_as, package.version)
 
 
 def check_engines(lockfile: Lockfile, manifest: Manifest, node: str) -> None:
@@ -58,31 +231,6 @@ def check_engines(lockfile: Lockfile, manifest: Manifest, node: str) -> None:
             lockfile.path,
             "Change the runtime's version or update the packages, or set check_engines to false.",
         )
-
-
-def _problem(package: Package) -> str | None:
-    if package.source in (Source.WORKSPACE, Source.LINK):
-        return f"{package.path} is a link to {package.resolved} (workspaces and file: links are not supported yet)"
-    if package.source == Source.BUNDLED or strong_integrity(package.integrity):
-        return None
-    if package.integrity:
-        return f"{package.spec} has only a weak integrity hash ({package.integrity.split('-')[0][:20]})"
-    source = f" (from {package.resolved.split(':')[0]}:)" if package.resolved and ":" in package.resolved else ""
-    return f"{package.spec} has no integrity hash{source}"
-
-
-def strong_integrity(integrity: str | None) -> bool:
-    """Whether a subresource-integrity string holds a well-formed hash that counts."""
-    return any(_is_strong(value) for value in (integrity or "").split())
-
-
-def _is_strong(value: str) -> bool:
-    algorithm, _dash, digest = value.partition("-")
-    try:
-        length = len(base64.b64decode(digest.split("?")[0], validate=True))
-    except (binascii.Error, ValueError):
-        return False
-    return length == STRONG_HASHES.get(algorithm)
 
 
 def joined(problems: t.Sequence[str]) -> str:

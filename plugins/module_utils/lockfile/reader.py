@@ -21,7 +21,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.formats 
 )
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.jsonfile import read_regular_file
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Lockfile, Manifest
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import check_policy, joined
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import Policy, check_policy, joined
 
 #: What the option ``manager`` takes.
 CHOICES = ("auto", *MANAGERS, "none")
@@ -37,6 +37,9 @@ LOCKFILES = {
     "Pipfile.lock": "pipenv",
     "uv.lock": "uv",
 }
+
+
+_DEFAULT = Policy()
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def read_manifest(folder: str) -> Manifest | None:
     return None
 
 
-def checked_project(folder: str, manager: str = "auto") -> Project | None:
+def checked_project(folder: str, manager: str = "auto", policy: Policy = _DEFAULT) -> Project | None:
     """What to install from, after every check that needs no network; ``None``: the app has nothing to install.
 
     ``manager`` is ``none``, a package manager, or ``auto``: the one whose lockfile is there.
@@ -89,7 +92,7 @@ def checked_project(folder: str, manager: str = "auto") -> Project | None:
     if problems:
         where = manifests[""].path if manifests else lockfile.path
         raise ApphostError(joined(problems), where, chosen.remake)
-    check_policy(lockfile)
+    check_policy(lockfile, policy)
     return Project(folder, chosen, lockfile, manifests, (*files, name))
 
 

@@ -46,15 +46,12 @@ def find(project: str, patterns: t.Sequence[str], manifest: str) -> list[str]:
         if looked_at > MAX_FOLDERS:
             do = "Write narrower patterns of workspaces."
             raise ApphostError(f"has more than {MAX_FOLDERS} folders to look for workspaces in", project, do)
-        if parts and chosen.match(parts) and os.path.lexists(os.path.join(project, *parts, manifest)):
+        if chosen.match(parts) and os.path.lexists(os.path.join(project, *parts, manifest)):
             found.append("/".join(parts))
         if chosen.may_match_below(parts):
             with os.scandir(os.path.join(project, *parts)) as entries:
-                todo += [
-                    (*parts, entry.name)
-                    for entry in entries
-                    if entry.name[0] != "." and entry.name != "node_modules" and entry.is_dir(follow_symlinks=False)
-                ]
+                below = [(*parts, entry.name) for entry in entries if entry.is_dir(follow_symlinks=False)]
+            todo += [inner for inner in below if chosen.match(inner) or chosen.may_match_below(inner)]
     return sorted(found)
 
 
@@ -78,7 +75,7 @@ class _Patterns:
 
     def match(self, folder: Parts) -> bool:
         """Whether the folder is a workspace."""
-        if any(part == "node_modules" or part[:1] in (".", "") for part in folder):
+        if not folder or _never(folder):
             return False
         return any(_match(parts, folder) for parts in self.taken) and not any(
             _match(parts, folder) for parts in self.left_out
@@ -86,7 +83,13 @@ class _Patterns:
 
     def may_match_below(self, folder: Parts) -> bool:
         """Whether a folder below this one could be a workspace."""
+        if _never(folder):
+            return False
         return any(_match_start(parts, folder) for parts in self.taken)
+
+
+def _never(folder: Parts) -> bool:
+    return any(part == "node_modules" or part[:1] in (".", "") for part in folder)
 
 
 @functools.lru_cache(maxsize=16)

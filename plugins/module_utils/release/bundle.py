@@ -14,6 +14,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, from_os_error
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import Policy
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.reader import checked_project, read_manifest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release import artifact, identity
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.environment import environment_file
@@ -76,7 +77,7 @@ def bundle_app(app: t.Mapping[str, t.Any], secrets: t.Mapping[str, str], dest: s
         if not members:
             raise ApphostError(f"source {source.name} is empty")
         try:
-            lockfile = _lockfile(source, app["dependencies"]["manager"], {member.path for member in members})
+            lockfile = _lockfile(source, app["dependencies"], {member.path for member in members})
             version = identity.sanitise_version(app["version"] or _version(source))
         except ApphostError as error:
             # A commit is looked at in a folder for the moment; people know it by its name.
@@ -120,9 +121,11 @@ def _version(source: Source) -> str:
     return (project and project.version) or source.described or UNVERSIONED
 
 
-def _lockfile(source: Source, manager: str, packed: set[str]) -> Lockfile | None:
+def _lockfile(source: Source, dependencies: t.Mapping[str, t.Any], packed: set[str]) -> Lockfile | None:
     """The lockfile that the host will install from, checked now: a mistake in it must not wait for the hosts."""
-    project = checked_project(source.folder, manager)
+    # Which registries the hosts ask is not known here: they look at the addresses.
+    policy = Policy.of(dependencies, allowed_hosts=["*"], allow_http=["*"])
+    project = checked_project(source.folder, dependencies["manager"], policy)
     if project is None:
         return None
     lockfile = project.lockfile

@@ -10,16 +10,20 @@ import typing as t
 
 import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Lockfile, Package, Source
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.npm import parse_lockfile
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.packagejson import parse_manifest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import (
+    Policy,
     check_engines,
     check_policy,
-    strong_integrity,
+    policy_problems,
 )
 
 SHA512 = "sha512-" + "A" * 86 + "=="
 SHA1 = "sha1-" + "A" * 27 + "="
+PUBLIC = "https://registry.npmjs.org"
+COMMIT = "0123456789" * 4
 
 
 def refusal(check: t.Callable[..., None], *arguments: t.Any) -> str:
@@ -37,55 +41,244 @@ def manifest(**value: t.Any) -> t.Any:
     return parse_manifest(json.dumps(value).encode(), "package.json")
 
 
-@pytest.mark.parametrize(
-    ("integrity", "strong"),
-    [
-        (SHA512, True),
-        ("sha384-" + "A" * 64, True),
-        ("sha256-" + "A" * 43 + "=", True),
-        (f"{SHA1} {SHA512}", True),
-        (f"{SHA512}?option", True),
-        (SHA1, False),
-        ("sha512-AAAA", False),
-        ("sha512-" + "!" * 88, False),
-        ("sha512", False),
-        ("md5-" + "A" * 22 + "==", False),
-        ("", False),
-        (None, False),
-    ],
-)
-def test_strength_of_a_hash(integrity: str | None, strong: bool) -> None:
-    assert strong_integrity(integrity) is strong
+def problems(entry: dict[str, t.Any], policy: Policy | None = None, path: str = "node_modules/a") -> list[str]:
+    entry = {"version": "1.0.0", "integrity": SHA512, **entry}
+    return [problem.what for problem in policy_problems(lockfile({path: entry}), policy or Policy())]
+
+
+def of_manager(manager: str, *packages: Package) -> Lockfile:
+    by_path = {package.path: package for package in packages}
+    return Lockfile("x", "x", b"", manager, "1", "", "", {}, tuple(by_path), (), by_path)
 
 
 @pytest.mark.parametrize(
-    ("entry", "words"),
+    ("entry", "problem"),
     [
-        ({"version": "1.0.0"}, "a@1.0.0 has no integrity hash."),
-        ({"version": "1.0.0", "integrity": SHA1}, "a@1.0.0 has only a weak integrity hash (sha1)."),
+        ({"integrity": None}, "a@1.0.0 has no integrity hash"),
+        ({"integrity": SHA1}, "a@1.0.0 has only a weak integrity hash (sha1)"),
+        ({"integrity": None, "dev": True}, "a@1.0.0 has no integrity hash"),
+        ({"integrity": None, "inBundle": True}, "a@1.0.0 has no integrity hash"),
+        ({"version": None, "integrity": None, "link": True, "resolved": "lib"}, "a is a link to the folder lib"),
+        ({"resolved": "file:a.tgz"}, "a@1.0.0 comes from a local archive, file:a.tgz"),
         (
-            {"version": "1.0.0", "resolved": "git+ssh://git@example.com/a.git#0123"},
-            "a@1.0.0 has no integrity hash (from git+ssh:).",
+            {"resolved": f"git+ssh://git@example.com/a.git#{COMMIT}"},
+            f"a@1.0.0 comes from a git repository, git+ssh://example.com/a.git#{COMMIT}",
         ),
-        ({"version": "1.0.0", "dev": True}, "a@1.0.0 has no integrity hash."),
         (
-            {"resolved": "packages/a", "link": True},
-            "node_modules/a is a link to packages/a (workspaces and file: links",
+            {"resolved": "https://example.com/a-1.0.0.tgz"},
+            "a@1.0.0 comes from https://example.com/a-1.0.0.tgz, not from a registry as this package",
+        ),
+        (
+            {"resolved": f"{PUBLIC}/evil/-/evil-1.0.0.tgz"},
+            f"a@1.0.0 comes from {PUBLIC}/evil/-/evil-1.0.0.tgz, not from a registry as this package",
+        ),
+        (
+            {"resolved": f"{PUBLIC}/a/-/a-0.9.0.tgz"},
+            f"a@1.0.0 comes from {PUBLIC}/a/-/a-0.9.0.tgz, not from a registry as this package",
+        ),
+        (
+            {"resolved": "https://npm.example.com/a/-/a-1.0.0.tgz"},
+            "a@1.0.0 is fetched from npm.example.com, which is none of the allowed registries",
+        ),
+        (
+            {"resolved": "https://registry.npmjs.org:8443/a/-/a-1.0.0.tgz"},
+            "a@1.0.0 is fetched from registry.npmjs.org:8443, which is none of the allowed registries",
+        ),
+        (
+            {"resolved": "http://registry.npmjs.org/a/-/a-1.0.0.tgz"},
+            "a@1.0.0 is fetched without encryption, from http://registry.npmjs.org/a/-/a-1.0.0.tgz",
+        ),
+        (
+            {"resolved": "https://me:secret@registry.npmjs.org/a/-/a-1.0.0.tgz"},
+            "the address of a@1.0.0 has a user's name in it",
         ),
     ],
 )
-def test_entries_that_are_refused(entry: dict[str, t.Any], words: str) -> None:
-    assert words in refusal(check_policy, lockfile({"node_modules/a": entry}))
+def test_entries_that_are_refused(entry: dict[str, t.Any], problem: str) -> None:
+    assert problems(entry) == [problem]
 
 
-def test_entries_that_are_let_pass() -> None:
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {},
+        {"resolved": f"{PUBLIC}/a/-/a-1.0.0.tgz"},
+        {"integrity": f"{SHA1} {SHA512}"},
+    ],
+)
+def test_entries_that_are_let_pass(entry: dict[str, t.Any]) -> None:
+    assert problems(entry) == []
+
+
+def test_what_comes_inside_another_package_needs_no_hash_of_its_own() -> None:
+    entry = {"version": "1.0.0", "integrity": SHA512}
+    inside = {"version": "1.0.0", "inBundle": True}
+
     check_policy(
         lockfile(
             {
-                "node_modules/a": {"version": "1.0.0", "integrity": SHA512, "bundleDependencies": ["b"]},
-                "node_modules/a/node_modules/b": {"version": "1.0.0", "inBundle": True},
+                "node_modules/a": {**entry, "bundleDependencies": ["b"]},
+                "node_modules/a/node_modules/b": {**inside, "dependencies": {"c": "1"}},
+                "node_modules/a/node_modules/c": inside,
             }
-        )
+        ),
+        Policy(),
+    )
+    # npm would fetch them: nobody above bundles them.
+    claims = {"node_modules/a": entry, "node_modules/a/node_modules/b": inside, "node_modules/c": inside}
+    assert [problem.what for problem in policy_problems(lockfile(claims), Policy())] == [
+        "b@1.0.0 has no integrity hash",
+        "c@1.0.0 has no integrity hash",
+    ]
+
+
+def test_everything_is_told_at_once_with_every_cure() -> None:
+    entry = {"version": "1.0.0", "integrity": SHA512}
+    packages: dict[str, t.Any] = {f"node_modules/weak{number}": {"version": "1.0.0"} for number in range(5)}
+    packages["node_modules/git"] = {**entry, "resolved": f"git+https://example.com/a.git#{COMMIT}"}
+    packages["node_modules/host"] = {**entry, "resolved": "https://npm.example.com/host/-/host-1.0.0.tgz"}
+
+    message = refusal(check_policy, lockfile(packages), Policy())
+
+    assert message.startswith("package-lock.json: weak0@1.0.0 has no integrity hash; weak1@1.0.0 has no")
+    assert "weak4@1.0.0 has no integrity hash; and 2 more. " in message
+    for option in ("allow_weak_integrity", "allow_sources", "allowed_hosts"):
+        assert message.count(option) == 1
+
+
+def test_what_is_allowed_by_name() -> None:
+    policy = Policy(allow_weak_integrity=("a",))
+    assert problems({"integrity": SHA1}, policy) == []
+    assert problems({"integrity": None}, policy) == []
+    assert problems({"integrity": None}, policy, "node_modules/b") != []
+    assert problems({"resolved": "file:a.tgz"}, policy) != []
+
+    policy = Policy(allow_sources=("a",))
+    assert problems({"resolved": "file:a.tgz", "integrity": None}, policy) == []
+    assert problems({"resolved": "lib", "link": True}, policy) == []
+    assert problems({"resolved": "file:b.tgz"}, policy, "node_modules/b") != []
+    # A plain address has to be nailed down, and a repository to name the commit.
+    assert problems({"resolved": "https://example.com/a.tgz"}, policy) == []
+    assert problems({"resolved": "https://example.com/a.tgz", "integrity": None}, policy) != []
+    for address in ("git+ssh://git@example.com/a.git", "git+https://example.com/a.git", "github:owner/a", "owner/a"):
+        assert problems({"resolved": f"{address}#{COMMIT}", "integrity": None}, policy) == []
+        assert problems({"resolved": f"{address}#main", "integrity": None}, policy) == [
+            f"a@1.0.0 comes from a git repository, {address.replace('git@', '')}#main, without its commit"
+        ]
+
+
+@pytest.mark.parametrize("scheme", ["git", "git+http", "http"])
+def test_what_is_allowed_by_name_is_encrypted_too(scheme: str) -> None:
+    address = f"{scheme}://example.com/a.git#{COMMIT}"
+    policy = Policy(allow_sources=("a",))
+
+    assert problems({"resolved": address}, policy) == [f"a@1.0.0 is fetched without encryption, from {address}"]
+    assert problems({"resolved": address}, Policy(allow_sources=("a",), allow_http=("example.com",))) == []
+
+
+@pytest.mark.parametrize(
+    ("allowed", "address", "passes"),
+    [
+        ("npm.example.com", "https://npm.example.com/a/-/a-1.0.0.tgz", True),
+        ("npm.example.com", "https://NPM.example.com:443/a/-/a-1.0.0.tgz", True),
+        ("npm.example.com", "https://npm.example.com:4873/a/-/a-1.0.0.tgz", False),
+        ("npm.example.com:4873", "https://npm.example.com:4873/a/-/a-1.0.0.tgz", True),
+        ("npm.example.com", "https://npm.example.com.evil.example/a/-/a-1.0.0.tgz", False),
+        ("npm.example.com", "https://evil.example/npm.example.com/a/-/a-1.0.0.tgz", False),
+        ("npm.example.com/team/", "https://npm.example.com/team/a/-/a-1.0.0.tgz", True),
+        ("npm.example.com/team/", "https://npm.example.com/other/a/-/a-1.0.0.tgz", False),
+        # Whoever names hosts means these and no others.
+        ("npm.example.com", f"{PUBLIC}/a/-/a-1.0.0.tgz", False),
+    ],
+)
+def test_allowed_hosts(allowed: str, address: str, passes: bool) -> None:
+    assert (problems({"resolved": address}, Policy(allowed_hosts=(allowed,))) == []) is passes
+
+
+def test_without_an_address_it_is_the_registry_that_is_asked() -> None:
+    assert problems({}, Policy(registries=("https://npm.example.com/",))) == []
+    assert problems({}, Policy(registries=("https://npm.example.com/",), allowed_hosts=("other.example.com",))) == []
+    assert problems({}, Policy(allowed_hosts=("npm.example.com",))) == [
+        "a@1.0.0 is fetched from registry.npmjs.org, which is none of the allowed registries"
+    ]
+
+
+def test_npm_asks_the_configured_registry_instead_of_its_default_one() -> None:
+    public = {"resolved": f"{PUBLIC}/a/-/a-1.0.0.tgz"}
+    policy = Policy(registries=("https://npm.example.com/",), allowed_hosts=("npm.example.com",))
+    yarns = Package("a", "a", "1.0.0", resolved=public["resolved"], integrity=SHA512)
+
+    assert problems(public, policy) == []
+    # Others do as the lockfile says.
+    assert [problem.what for problem in policy_problems(of_manager("yarn", yarns), policy)] == [
+        "a@1.0.0 is fetched from registry.npmjs.org, which is none of the allowed registries"
+    ]
+    assert policy_problems(of_manager("yarn", yarns), Policy(registries=policy.registries)) == []
+
+
+def test_a_registry_without_encryption_is_the_operators_own_word() -> None:
+    plain = {"resolved": "http://npm.lab:4873/a/-/a-1.0.0.tgz"}
+
+    assert problems(plain, Policy(registries=("http://npm.lab:4873",))) == []
+    assert problems(plain, Policy(allowed_hosts=("npm.lab:4873",), allow_http=("npm.lab:4873",))) == []
+    for policy in (
+        Policy(allowed_hosts=("npm.lab:4873",)),
+        Policy(registries=("https://npm.lab:4873",)),
+        Policy(registries=("http://npm.lab:4874",), allowed_hosts=("npm.lab:4873",)),
+    ):
+        assert problems(plain, policy) == [
+            "a@1.0.0 is fetched without encryption, from http://npm.lab:4873/a/-/a-1.0.0.tgz"
+        ]
+
+
+def test_where_the_registries_are_not_known_every_host_passes() -> None:
+    policy = Policy(allowed_hosts=("*",), allow_http=("*",))
+
+    assert problems({"resolved": "http://npm.lab:4873/a/-/a-1.0.0.tgz"}, policy) == []
+    assert problems({"resolved": "http://npm.lab:4873/b/-/b-1.0.0.tgz"}, policy) != []
+
+
+def test_addresses_that_are_not_the_names_own_whoever_read_the_lockfile() -> None:
+    address = f"{PUBLIC}/evil/-/evil-1.0.0.tgz"
+    package = Package("a@1", "a", "1.0.0", resolved=address, integrity=SHA512)
+    broken = Package("b@1", "b", "1.0.0", resolved="https://evil.example\\@registry.npmjs.org/b", integrity=SHA512)
+
+    assert [problem.what for problem in policy_problems(of_manager("pnpm", package, broken), Policy())] == [
+        f"a@1.0.0 is fetched from {address}, the address of something else",
+        "b@1.0.0 has an address that cannot be relied on, 'https://registry.npmjs.org/b'",
+    ]
+
+
+def test_python_packages() -> None:
+    def found(policy: Policy, **more: t.Any) -> list[str]:
+        package = Package("my-pkg==1.0", "my-pkg", "1.0", integrity=SHA512, **more)
+        return [problem.what for problem in policy_problems(of_manager("uv", package), policy)]
+
+    files = "https://files.pythonhosted.org/packages/aa/bb"
+    assert found(Policy()) == []
+    assert found(Policy(), resolved="https://pypi.org/simple") == []
+    assert found(Policy(), resolved=f"{files}/my_pkg-1.0-py3-none-any.whl") == []
+    assert found(Policy(), resolved=f"{files}/evil-1.0-py3-none-any.whl") == [
+        f"my-pkg@1.0 is fetched from {files}/evil-1.0-py3-none-any.whl, the address of something else"
+    ]
+    # Several files are at several addresses.
+    assert found(Policy(), resolved=f"https://pypi.org/simple {files}/my_pkg-1.0.tar.gz") == []
+    assert found(Policy(), resolved="https://pypi.org/simple https://evil.example/my_pkg-1.0.tar.gz") == [
+        "my-pkg@1.0 is fetched from evil.example, which is none of the allowed registries"
+    ]
+    assert found(Policy(), resolved="https://pypi.example.com/simple") == [
+        "my-pkg@1.0 is fetched from pypi.example.com, which is none of the allowed registries"
+    ]
+    git = f"git+https://example.com/my-pkg?rev=main#{COMMIT}"
+    assert found(Policy(), source=Source.GIT, resolved=git) != []
+    assert found(Policy(allow_sources=("My_Pkg",)), source=Source.GIT, resolved=git) == []
+
+
+def test_the_policy_in_a_modules_options() -> None:
+    options = {"allow_sources": ["a"], "allow_http": None, "allowed_hosts": [], "path": "/srv/shop"}
+
+    assert Policy.of(options, registries=["https://npm.example.com"]) == Policy(
+        allow_sources=("a",), registries=("https://npm.example.com",)
     )
 
 
