@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import typing as t
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile import addresses
@@ -35,8 +35,9 @@ PYTHON = ("uv", "pip")
 class Policy:
     """What the operator allows. The names of the fields are those of the module's options."""
 
-    #: Addresses of the registries that packages are asked from; none: the manager's own default.
-    registries: tuple[str, ...] = ()
+    #: Addresses of the registries that packages are asked from: scope (``@acme``) -> address, with ``""`` for all other
+    #: packages; none: the manager's own default.
+    registries: t.Mapping[str, str] = field(default_factory=dict)
     #: Hosts that addresses in the lockfile may have, ``host``, ``host:port`` or ``host/path/``, besides the
     #: registries'; none: the manager's own default. With ``*`` hosts are not looked at: for where the registries are
     #: not known.
@@ -49,10 +50,11 @@ class Policy:
     allow_weak_integrity: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, options: t.Mapping[str, t.Any], **more: t.Any) -> Policy:
-        """The policy in a module's options; lists become tuples, what is not there keeps its default."""
-        known = {field.name for field in fields(cls)}
-        return cls(**{name: tuple(value) for name, value in {**options, **more}.items() if name in known and value})
+    def of(cls, options: t.Mapping[str, t.Any], registries: t.Mapping[str, str] | None = None) -> Policy:
+        """The policy in a module's options; what is not among them keeps its default."""
+        names = [known.name for known in fields(cls) if known.name != "registries"]
+        allowed = {name: tuple(options[name]) for name in names if options.get(name)}
+        return cls(registries=dict(registries or {}), **allowed)
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,10 @@ class _Rules:
     def __init__(self, lockfile: Lockfile, policy: Policy) -> None:
         self.manager = lockfile.manager
         self.public = addresses.PUBLIC_HOSTS[lockfile.manager]
-        self.registries = [known for known in map(addresses.parse, policy.registries) if known]
-        self.hosts = [known.host for known in self.registries]
-        self.hosts += policy.allowed_hosts or self.public
-        self.http = {*policy.allow_http, *(known.host for known in self.registries if known.scheme == "http")}
+        self.registries = policy.registries
+        ours = [known for known in map(addresses.parse, policy.registries.values()) if known]
+        self.hosts = [*(known.host for known in ours), *(policy.allowed_hosts or self.public)]
+        self.http = {*policy.allow_http, *(known.host for known in ours if known.scheme == "http")}
         self.sources = {_plain(name, self.manager) for name in policy.allow_sources}
         self.weak = {_plain(name, self.manager) for name in policy.allow_weak_integrity}
 
@@ -114,8 +116,10 @@ class _Rules:
     def _registry_problems(self, package: Package) -> t.Iterator[Problem]:
         if package.resolved is None:
             # The manager asks the configured registry, or its own default one.
-            if not self.registries and not self._is_allowed(addresses.Address("https", self.public[0], "/", False)):
-                yield self._foreign(self.public[0], package)
+            scope = package.known_as.partition("/")[0]
+            default = addresses.Address("https", self.public[0], "/", False)
+            if not {"", scope} & {*self.registries} and not self._is_allowed(default):
+                yield self._foreign(default.host, package)
         elif self.manager in PYTHON:
             # One package has several files, which need not be at the same host.
             for address in package.resolved.split():
@@ -126,7 +130,7 @@ class _Rules:
     def _address_problems(self, package: Package, address: str) -> t.Iterator[Problem]:
         known = addresses.parse(address)
         # npm's default registry in a lockfile stands for the configured one, whichever that is.
-        stands_for_ours = self.manager == "npm" and self.registries and known and known.host in self.public
+        stands_for_ours = self.manager == "npm" and "" in self.registries and known and known.host in self.public
         if known is None:
             yield _misunderstood(package, address)
             return

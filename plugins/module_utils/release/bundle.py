@@ -124,7 +124,7 @@ def _version(source: Source) -> str:
 def _lockfile(source: Source, dependencies: t.Mapping[str, t.Any], packed: set[str]) -> Lockfile | None:
     """The lockfile that the host will install from, checked now: a mistake in it must not wait for the hosts."""
     # Which registries the hosts ask is not known here: they look at the addresses.
-    policy = Policy.of(dependencies, allowed_hosts=["*"], allow_http=["*"])
+    policy = Policy.of({**dependencies, "allowed_hosts": ["*"], "allow_http": ["*"]})
     project = checked_project(source.folder, dependencies["manager"], policy)
     if project is None:
         return None

@@ -196,16 +196,28 @@ def test_allowed_hosts(allowed: str, address: str, passes: bool) -> None:
 
 
 def test_without_an_address_it_is_the_registry_that_is_asked() -> None:
-    assert problems({}, Policy(registries=("https://npm.example.com/",))) == []
-    assert problems({}, Policy(registries=("https://npm.example.com/",), allowed_hosts=("other.example.com",))) == []
+    assert problems({}, Policy(registries={"": "https://npm.example.com/"})) == []
+    assert problems({}, Policy(registries={"": "https://npm.example.com/"}, allowed_hosts=("other.example.com",))) == []
     assert problems({}, Policy(allowed_hosts=("npm.example.com",))) == [
         "a@1.0.0 is fetched from registry.npmjs.org, which is none of the allowed registries"
     ]
 
 
+def test_a_scope_has_a_registry_of_its_own() -> None:
+    scoped = "node_modules/@acme/a"
+    policy = Policy(registries={"@acme": "https://npm.acme.example"}, allowed_hosts=("npm.acme.example",))
+
+    assert problems({}, policy, scoped) == []
+    for entry in ({}, {"resolved": f"{PUBLIC}/a/-/a-1.0.0.tgz"}):
+        assert problems(entry, policy) == [
+            "a@1.0.0 is fetched from registry.npmjs.org, which is none of the allowed registries"
+        ]
+    assert problems({"resolved": "https://npm.acme.example/@acme/a/-/a-1.0.0.tgz"}, policy, scoped) == []
+
+
 def test_npm_asks_the_configured_registry_instead_of_its_default_one() -> None:
     public = {"resolved": f"{PUBLIC}/a/-/a-1.0.0.tgz"}
-    policy = Policy(registries=("https://npm.example.com/",), allowed_hosts=("npm.example.com",))
+    policy = Policy(registries={"": "https://npm.example.com/"}, allowed_hosts=("npm.example.com",))
     yarns = Package("a", "a", "1.0.0", resolved=public["resolved"], integrity=SHA512)
 
     assert problems(public, policy) == []
@@ -219,12 +231,12 @@ def test_npm_asks_the_configured_registry_instead_of_its_default_one() -> None:
 def test_a_registry_without_encryption_is_the_operators_own_word() -> None:
     plain = {"resolved": "http://npm.lab:4873/a/-/a-1.0.0.tgz"}
 
-    assert problems(plain, Policy(registries=("http://npm.lab:4873",))) == []
+    assert problems(plain, Policy(registries={"": "http://npm.lab:4873"})) == []
     assert problems(plain, Policy(allowed_hosts=("npm.lab:4873",), allow_http=("npm.lab:4873",))) == []
     for policy in (
         Policy(allowed_hosts=("npm.lab:4873",)),
-        Policy(registries=("https://npm.lab:4873",)),
-        Policy(registries=("http://npm.lab:4874",), allowed_hosts=("npm.lab:4873",)),
+        Policy(registries={"": "https://npm.lab:4873"}),
+        Policy(registries={"": "http://npm.lab:4874"}, allowed_hosts=("npm.lab:4873",)),
     ):
         assert problems(plain, policy) == [
             "a@1.0.0 is fetched without encryption, from http://npm.lab:4873/a/-/a-1.0.0.tgz"
@@ -277,9 +289,10 @@ def test_python_packages() -> None:
 def test_the_policy_in_a_modules_options() -> None:
     options = {"allow_sources": ["a"], "allow_http": None, "allowed_hosts": [], "path": "/srv/shop"}
 
-    assert Policy.of(options, registries=["https://npm.example.com"]) == Policy(
-        allow_sources=("a",), registries=("https://npm.example.com",)
+    assert Policy.of(options, {"": "https://npm.example.com"}) == Policy(
+        allow_sources=("a",), registries={"": "https://npm.example.com"}
     )
+    assert Policy.of(options) == Policy(allow_sources=("a",))
 
 
 def test_the_apps_own_engines() -> None:
