@@ -97,6 +97,8 @@ class Package:
     libc: tuple[str, ...] = ()
     #: The environment marker (Python) that decides whether it is installed.
     markers: str | None = None
+    #: An SPDX expression, or whatever the package says.
+    license: str | None = None
     #: Paths of the packages that it cannot do without, and of those that it can.
     needs: tuple[str, ...] = ()
     wants: tuple[str, ...] = ()

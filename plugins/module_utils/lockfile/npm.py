@@ -136,7 +136,7 @@ def _workspaces(reader: ObjectReader, root: dict[str, t.Any], entries: dict[str,
     """The folders among the entries that the project calls its workspaces, as npm itself finds them."""
     patterns = workspace_patterns(reader, root, _at(""))
     folders = [where for where in entries if where and _MODULES not in f"{where}/"] if patterns else []
-    return [where for where in folders if isinstance(entries[where], dict) and matches(patterns, where)]
+    return [where for where in folders if isinstance(entries[where], dict) and matches(patterns, where, reader.path)]
 
 
 def _package(reader: ObjectReader, where: str, entries: dict[str, t.Any], workspaces: t.Container[str]) -> Package:
@@ -154,11 +154,13 @@ def _package(reader: ObjectReader, where: str, entries: dict[str, t.Any], worksp
     resolved = reader.text(entry, "resolved", at)
     if name is None or entry.get("link") is True:
         resolved = resolved if name else where
+        if resolved not in entries or _MODULES in f"{resolved}/":
+            raise reader.error(f"{at[:-1]} is a link to {str(resolved)[:200]}, no folder of the project")
         source = Source.WORKSPACE if resolved in workspaces else Source.LINK
     else:
         source = _source(reader, at, resolved, called or name, version)
     needs, wants = _edges(reader, where, entry, entries)
-    if source in (Source.WORKSPACE, Source.LINK) and resolved in entries and resolved != where:
+    if resolved and name and source in (Source.WORKSPACE, Source.LINK):
         needs = (resolved,)
     return Package(
         path=where,
@@ -176,6 +178,7 @@ def _package(reader: ObjectReader, where: str, entries: dict[str, t.Any], worksp
         os=reader.names(entry, "os", at),
         cpu=reader.names(entry, "cpu", at),
         libc=reader.names(entry, "libc", at),
+        license=_license(entry),
         needs=needs,
         wants=wants,
     )
@@ -290,6 +293,12 @@ def _engines(entry: dict[str, t.Any]) -> dict[str, str]:
     if not isinstance(engines, dict):
         return {}
     return {name: wanted for name, wanted in engines.items() if isinstance(wanted, str)}
+
+
+def _license(entry: dict[str, t.Any]) -> str | None:
+    # Old packages have an object, or a list of them; npm takes the text over as it is.
+    found = entry.get("license")
+    return found if isinstance(found, str) else None
 
 
 def _digest(projects: dict[str, dict[str, t.Any]], entries: dict[str, t.Any]) -> str:

@@ -77,7 +77,7 @@ def policy_problems(lockfile: Lockfile, policy: Policy) -> list[Problem]:
     """Everything in the lockfile that the policy does not allow, in the lockfile's order."""
     rules = _Rules(lockfile, policy)
     found = [problem for package in lockfile.packages.values() for problem in rules.problems(package)]
-    # A folder and the link to it are two entries.
+    # The same package may be in several places of the tree.
     return list(dict.fromkeys(found))
 
 
@@ -97,6 +97,9 @@ class _Rules:
     def problems(self, package: Package) -> t.Iterator[Problem]:
         """What is wrong with one package."""
         if package.source in (Source.WORKSPACE, Source.BUNDLED):
+            return
+        if package.source == Source.LINK and package.path == package.resolved:
+            # The folder itself; what counts is the link to it.
             return
         if package.source != Source.REGISTRY and _plain(package.name, self.manager) not in self.sources:
             do = "Take it from a registry and make the lockfile again, or name the package in allow_sources."

@@ -26,9 +26,12 @@ MAX_LENGTH = 500
 Parts = tuple[str, ...]
 
 
-def matches(patterns: t.Sequence[str], folder: str) -> bool:
-    """Whether ``folder`` (relative, ``packages/a``) is one of the workspaces that ``patterns`` describe."""
-    return _compiled(tuple(patterns)).match(tuple(folder.split("/")))
+def matches(patterns: t.Sequence[str], folder: str, where: str | None = None) -> bool:
+    """Whether ``folder`` (relative, ``packages/a``) is one of the workspaces that ``patterns`` describe.
+
+    Raises ApphostError for a pattern that leads out of the project or is not understood; ``where`` says whose it is.
+    """
+    return _compiled(tuple(patterns), where).match(tuple(folder.split("/")))
 
 
 def find(project: str, patterns: t.Sequence[str], manifest: str) -> list[str]:
@@ -36,7 +39,7 @@ def find(project: str, patterns: t.Sequence[str], manifest: str) -> list[str]:
 
     Raises ApphostError for a pattern that leads out of the project, and for more folders than anybody has.
     """
-    chosen = _compiled(tuple(patterns))
+    chosen = _compiled(tuple(patterns), project)
     found: list[str] = []
     looked_at = 0
     todo: list[Parts] = [()]
@@ -58,14 +61,14 @@ def find(project: str, patterns: t.Sequence[str], manifest: str) -> list[str]:
 class _Patterns:
     """Patterns, ready to be matched."""
 
-    def __init__(self, patterns: t.Sequence[str]) -> None:
+    def __init__(self, patterns: t.Sequence[str], where: str | None) -> None:
         self.taken: list[Parts] = []
         self.left_out: list[Parts] = []
         for pattern in patterns:
             text = pattern.lstrip("!")
             negated = (len(pattern) - len(text)) % 2 == 1
-            for alternative in _alternatives(text):
-                parts = _parts(alternative)
+            for alternative in _alternatives(text, where):
+                parts = _parts(alternative, where)
                 if negated:
                     self.left_out.append(parts)
                 else:
@@ -93,21 +96,22 @@ def _never(folder: Parts) -> bool:
 
 
 @functools.lru_cache(maxsize=16)
-def _compiled(patterns: Parts) -> _Patterns:
-    return _Patterns(patterns)
+def _compiled(patterns: Parts, where: str | None) -> _Patterns:
+    return _Patterns(patterns, where)
 
 
-def _parts(pattern: str) -> Parts:
+def _parts(pattern: str, where: str | None) -> Parts:
     if len(pattern) > MAX_LENGTH or "\\" in pattern or not pattern.isprintable():
-        raise ApphostError(f"the workspace pattern {pattern[:100]!r} is not understood", do="Write it with / and *.")
+        what = f"has a workspace pattern that is not understood: {pattern[:100]!r}"
+        raise ApphostError(what, where, "Write it with / and *.")
     parts = tuple(part for part in pattern.split("/") if part not in ("", "."))
     if ".." in parts:
-        what = f"the workspace pattern {pattern[:100]!r} leads out of the project"
-        raise ApphostError(what, do="Keep workspaces below the folder of the lockfile.")
+        what = f"has a workspace pattern that leads out of the project: {pattern[:100]!r}"
+        raise ApphostError(what, where, "Keep workspaces below the folder of the lockfile.")
     return parts
 
 
-def _alternatives(pattern: str) -> list[str]:
+def _alternatives(pattern: str, where: str | None) -> list[str]:
     """``a/{b,c}`` as ``a/b`` and ``a/c``."""
     done: list[str] = []
     todo = [pattern]
@@ -119,7 +123,8 @@ def _alternatives(pattern: str) -> list[str]:
         else:
             todo += [text[: braces.start()] + word + text[braces.end() :] for word in braces[1].split(",")]
         if len(done) + len(todo) > MAX_PATTERNS:
-            raise ApphostError(f"the workspace pattern {pattern[:100]!r} stands for more than {MAX_PATTERNS} patterns")
+            what = f"has a workspace pattern that stands for more than {MAX_PATTERNS}: {pattern[:100]!r}"
+            raise ApphostError(what, where, "Write fewer of {a,b}.")
     return done
 
 

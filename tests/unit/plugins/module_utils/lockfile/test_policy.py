@@ -43,7 +43,8 @@ def manifest(**value: t.Any) -> t.Any:
 
 def problems(entry: dict[str, t.Any], policy: Policy | None = None, path: str = "node_modules/a") -> list[str]:
     entry = {"version": "1.0.0", "integrity": SHA512, **entry}
-    return [problem.what for problem in policy_problems(lockfile({path: entry}), policy or Policy())]
+    folder: dict[str, t.Any] = {"lib": {}} if entry.get("resolved") == "lib" else {}
+    return [problem.what for problem in policy_problems(lockfile({path: entry, **folder}), policy or Policy())]
 
 
 def of_manager(manager: str, *packages: Package) -> Lockfile:

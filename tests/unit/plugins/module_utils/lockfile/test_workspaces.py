@@ -79,7 +79,7 @@ def test_links_are_not_followed(tmp_path: pathlib.Path) -> None:
         ("packages\\*", "is not understood"),
         ("packages/\x00", "is not understood"),
         ("a" * 600, "is not understood"),
-        ("{a,b}" * 20, "stands for more than 1000 patterns"),
+        ("{a,b}" * 20, "stands for more than 1000: "),
     ],
 )
 def test_patterns_that_are_refused(tmp_path: pathlib.Path, pattern: str, words: str) -> None:
