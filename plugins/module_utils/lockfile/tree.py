@@ -129,7 +129,8 @@ class Difference:
     """What two trees differ in, each a list of entries, sorted by path.
 
     An entry has ``path``, ``name``, ``direct`` (the project or a workspace asks for it by itself), and ``version``, or
-    ``before`` and ``after``, which are equal when the same version has another content.
+    ``before`` and ``after``, which are equal when the same version has another content. Where the path of a package
+    holds its version, the old one is in ``path_before``.
     """
 
     added: list[dict[str, t.Any]]
@@ -150,16 +151,44 @@ def difference(
     def entry(package: Package, direct: t.Container[str], **more: str) -> dict[str, t.Any]:
         return {"path": package.path, "name": package.name, "direct": package.path in direct, **more}
 
-    added, removed, both = {*after} - {*before}, {*before} - {*after}, {*before} & {*after}
+    renamed = _renamed(before, after)
+    stayed = {path: path for path in before if path in after and _content(before[path]) != _content(after[path])}
+    old_paths = {*before} - {*after} - {*renamed.values()}
+    new_paths = {*after} - {*before} - {*renamed}
+    updated = []
+    for path, old in sorted({**stayed, **renamed}.items()):
+        versions = {"before": before[old].version or "", "after": after[path].version or ""}
+        moved = {"path_before": old} if old != path else {}
+        updated.append(entry(after[path], direct_after, **versions, **moved))
     return Difference(
-        added=[entry(after[path], direct_after, version=after[path].version or "") for path in sorted(added)],
-        removed=[entry(before[path], direct_before, version=before[path].version or "") for path in sorted(removed)],
-        updated=[
-            entry(after[path], direct_after, before=before[path].version or "", after=after[path].version or "")
-            for path in sorted(both)
-            if _content(before[path]) != _content(after[path])
-        ],
+        added=[entry(after[path], direct_after, version=after[path].version or "") for path in sorted(new_paths)],
+        removed=[entry(before[path], direct_before, version=before[path].version or "") for path in sorted(old_paths)],
+        updated=updated,
     )
+
+
+def _renamed(before: Packages, after: Packages) -> dict[str, str]:
+    """New path -> old path of packages that only have another path because it holds the version.
+
+    That is so for all formats but npm's, whose paths are places, and for names of which there is one before and after.
+    """
+    gone, come = (
+        _by_name(package for path, package in one.items() if path not in other and not is_place(path))
+        for one, other in ((before, after), (after, before))
+    )
+    return {come[name][0]: gone[name][0] for name in come if len(come[name]) == 1 and len(gone.get(name, ())) == 1}
+
+
+def _by_name(packages: t.Iterable[Package]) -> dict[str, list[str]]:
+    paths: dict[str, list[str]] = {}
+    for package in packages:
+        paths.setdefault(package.name, []).append(package.path)
+    return paths
+
+
+def is_place(path: str) -> bool:
+    """Whether a package's path is the folder that it is in, and not the lockfile's own word for it."""
+    return f"/{path}".rfind("/node_modules/") >= 0
 
 
 def listings(
@@ -169,17 +198,27 @@ def listings(
 
     They differ in the lines of packages that differ, and in no others.
     """
-    texts = []
-    for packages, direct in ((before, direct_before), (after, direct_after)):
-        lines = []
-        for path in sorted(packages):
-            other = before.get(path) if packages is after else None
-            same_version = other is not None and other.version == packages[path].version
-            # What was direct and now is not has not changed on disk.
-            remarks = ["direct"] if path in (direct_after if path in after else direct) else []
-            if other is not None and same_version and _content(other) != _content(packages[path]):
-                remarks.append("other content")
-            remark = f" ({', '.join(remarks)})" if remarks else ""
-            lines.append(f"{path} {packages[path].version or '-'}{remark}\n")
-        texts.append("".join(lines))
-    return texts[0], texts[1]
+    old, new = [], []
+    for path, package in before.items():
+        # What was direct and now is not has not changed on disk.
+        direct = path in (direct_after if path in after else direct_before)
+        old.append(_line(package, ["direct"] if direct else []))
+    for path, package in after.items():
+        remarks = ["direct"] if path in direct_after else []
+        same = before.get(path)
+        if same and same.version == package.version and same.integrity != package.integrity:
+            remarks.append("other content")
+        new.append(_line(package, remarks))
+    return "".join(sorted(old)), "".join(sorted(new))
+
+
+def _line(package: Package, remarks: list[str]) -> str:
+    version = package.version or "-"
+    if is_place(package.path):
+        called = package.path
+    else:
+        called = package.name
+        if package.path not in (called, *(f"{called}{mark}{version}" for mark in ("@", "@npm:", "==", " "))):
+            remarks = [*remarks, package.path]
+    remark = f" ({', '.join(remarks)})" if remarks else ""
+    return f"{called} {version}{remark}\n"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import pathlib
-import random
 import typing as t
 
 import pytest
@@ -143,39 +142,107 @@ def test_platforms(entry: dict[str, t.Any], fits: bool) -> None:
     assert GLIBC.fits(lockfile.packages["node_modules/a"]) is fits
 
 
-def some_packages(source: random.Random) -> dict[str, Package]:
-    names = source.sample([f"p{number}" for number in range(12)], source.randint(0, 12))
-    paths = [source.choice([f"node_modules/{name}", f"node_modules/p0/node_modules/{name}"]) for name in names]
-    return {
-        path: Package(path=path, name=path.rpartition("/")[2], version=source.choice(["1.0.0", "1.1.0", "2.0.0"]))
-        for path in paths
-    }
+def package(path: str, version: str = "1.0.0", integrity: str | None = None) -> Package:
+    return Package(path=path, name=path.rpartition("/")[2], version=version, integrity=integrity)
 
 
-@pytest.mark.parametrize("seed", range(200))
-def test_applying_a_difference_to_the_first_gives_the_second(seed: int) -> None:
-    source = random.Random(seed)
-    before, after = some_packages(source), some_packages(source)
+def by_path(*packages: Package) -> dict[str, Package]:
+    return {package.path: package for package in packages}
 
-    differs = difference(before, after)
 
-    result = {path: package.version for path, package in before.items()}
-    for entry in differs.removed:
-        assert result.pop(entry["path"]) == entry["version"]
-    for entry in differs.updated:
-        assert result[entry["path"]] == entry["before"]
-        result[entry["path"]] = entry["after"]
-    for entry in differs.added:
-        assert entry["path"] not in result
-        result[entry["path"]] = entry["version"]
-    assert result == {path: package.version for path, package in after.items()}
-    texts = listings(before, after)
-    assert (texts[0] == texts[1]) is (not (differs.added or differs.removed or differs.updated))
+def test_what_differs_and_what_of_it_the_project_asks_for() -> None:
+    before = by_path(package("node_modules/a"), package("node_modules/b"), package("node_modules/c"))
+    after = by_path(package("node_modules/a", "1.1.0"), package("node_modules/c"), package("node_modules/d"))
+
+    differs = difference(before, after, {"node_modules/b"}, {"node_modules/a"})
+
+    assert differs.added == [{"path": "node_modules/d", "name": "d", "direct": False, "version": "1.0.0"}]
+    assert differs.removed == [{"path": "node_modules/b", "name": "b", "direct": True, "version": "1.0.0"}]
+    assert differs.updated == [
+        {"path": "node_modules/a", "name": "a", "direct": True, "before": "1.0.0", "after": "1.1.0"}
+    ]
+    assert differs.counts == {"added": 1, "removed": 1, "updated": 1}
+    assert listings(before, after, {"node_modules/b"}, {"node_modules/a"}) == (
+        "node_modules/a 1.0.0 (direct)\nnode_modules/b 1.0.0 (direct)\nnode_modules/c 1.0.0\n",
+        "node_modules/a 1.1.0 (direct)\nnode_modules/c 1.0.0\nnode_modules/d 1.0.0\n",
+    )
 
 
 def test_a_package_with_another_content_is_updated() -> None:
-    old, new = (Package(path="node_modules/a", name="a", version="1.0.0", integrity=value) for value in ("x", "y"))
+    before, after = (by_path(package("node_modules/a", integrity=value)) for value in ("x", "y"))
 
-    assert difference({old.path: old}, {new.path: new}).updated == [
+    assert difference(before, after).updated == [
         {"path": "node_modules/a", "name": "a", "direct": False, "before": "1.0.0", "after": "1.0.0"}
     ]
+    assert listings(before, after) == ("node_modules/a 1.0.0\n", "node_modules/a 1.0.0 (other content)\n")
+
+
+def test_a_package_that_only_becomes_direct_does_not_differ() -> None:
+    packages = by_path(package("node_modules/a"))
+
+    assert difference(packages, dict(packages), (), {"node_modules/a"}).counts == {
+        "added": 0,
+        "removed": 0,
+        "updated": 0,
+    }
+    texts = listings(packages, dict(packages), (), {"node_modules/a"})
+    assert texts[0] == texts[1]
+
+
+def named(path: str, name: str, version: str) -> Package:
+    return Package(path=path, name=name, version=version)
+
+
+def test_a_package_whose_path_holds_the_version_is_updated_too() -> None:
+    before = by_path(named("ms@2.0.0", "ms", "2.0.0"), named("a@1.0.0(ms@2.0.0)", "a", "1.0.0"))
+    after = by_path(named("ms@2.1.3", "ms", "2.1.3"), named("a@1.0.0(ms@2.1.3)", "a", "1.0.0"))
+
+    differs = difference(before, after, {"ms@2.0.0"}, {"ms@2.1.3"})
+
+    assert differs.updated == [
+        {
+            "path": "a@1.0.0(ms@2.1.3)",
+            "name": "a",
+            "direct": False,
+            "before": "1.0.0",
+            "after": "1.0.0",
+            "path_before": "a@1.0.0(ms@2.0.0)",
+        },
+        {
+            "path": "ms@2.1.3",
+            "name": "ms",
+            "direct": True,
+            "before": "2.0.0",
+            "after": "2.1.3",
+            "path_before": "ms@2.0.0",
+        },
+    ]
+    assert (differs.added, differs.removed) == ([], [])
+    assert listings(before, after, {"ms@2.0.0"}, {"ms@2.1.3"}) == (
+        "a 1.0.0 (a@1.0.0(ms@2.0.0))\nms 2.0.0 (direct)\n",
+        "a 1.0.0 (a@1.0.0(ms@2.1.3))\nms 2.1.3 (direct)\n",
+    )
+
+
+def test_one_of_several_versions_that_goes_is_removed() -> None:
+    before = by_path(*(named(f"ms@{version}", "ms", version) for version in ("1.0.0", "2.0.0")))
+    after = by_path(*(named(f"ms@{version}", "ms", version) for version in ("2.0.0", "3.0.0", "4.0.0")))
+
+    differs = difference(before, after)
+
+    assert [entry["version"] for entry in differs.removed] == ["1.0.0"]
+    assert [entry["version"] for entry in differs.added] == ["3.0.0", "4.0.0"]
+    assert differs.updated == []
+
+
+def test_a_package_in_another_place_is_another_one() -> None:
+    before, after = by_path(package("node_modules/a")), by_path(package("node_modules/b/node_modules/a", "2.0.0"))
+
+    assert difference(before, after).counts == {"added": 1, "removed": 1, "updated": 0}
+
+
+def test_a_package_without_a_version() -> None:
+    link = by_path(Package(path="node_modules/a", name="a", version=None))
+
+    assert difference({}, link).added[0]["version"] == ""
+    assert listings({}, link) == ("", "node_modules/a -\n")
