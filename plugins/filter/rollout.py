@@ -105,6 +105,11 @@ def batch_healthy(plan: Facts, drains: t.Sequence[Answer], activations: t.Mappin
     return batches.servers_to_enable(batches.judge_batch(plan, drains, activations))
 
 
+def batch_next(plan: Facts, drains: t.Sequence[Answer], activations: t.Mapping[str, Answer]) -> list[str]:
+    """The servers that are drained as soon as the batch is back."""
+    return batches.servers_after(plan, batches.judge_batch(plan, drains, activations), drains)
+
+
 class FilterModule:
     """The filters of a rollout."""
 
@@ -115,8 +120,11 @@ class FilterModule:
             "rollback_plan": rollback_plan,
             "revert_plan": batches.revert_plan,
             "batch_servers": batches.batch_servers,
-            "batch_drained": batches.drained,
+            "batch_done": batches.all_done,
             "batch_healthy": batch_healthy,
+            "batch_next": batch_next,
+            "rollout_early": batches.early,
+            "rollout_ends": batches.close_return,
             "batch_outcome": batch_outcome,
             "rollout_report": batches.rollout_report,
             "rollout_summary": batches.rollout_summary,

@@ -39,13 +39,24 @@ options:
     type: str
     choices: [drained, enabled]
     required: true
+  then_drain:
+    description:
+      - With O(state=enabled), servers to drain as soon as O(servers) are all C(UP), each as C(<backend>/<server>).
+      - A rolling deploy hands over from one host to the next in one call, and takes none out before the last is back.
+      - When this part fails, O(servers) are enabled all the same, and the failed result has RV(servers).
+    type: list
+    elements: str
+    default: []
   timeout:
     description: Seconds to wait, for V(drained) until nothing is under way, for V(enabled) until all are C(UP).
     type: float
     default: 30
+  drain_timeout:
+    description: Seconds to wait until nothing is under way to O(then_drain). The default is O(timeout).
+    type: float
   on_deadline:
     description:
-      - What V(drained) does with requests and tunnels that are under way when O(timeout) is over.
+      - What draining does with requests and tunnels that are under way when the time is over.
       - V(force) cuts them and counts them. V(fail) puts the servers that this call drained back and fails.
     type: str
     choices: [force, fail]
@@ -106,6 +117,13 @@ EXAMPLES = r"""
     state: enabled
   become: true
 
+- name: Hand over from one host to the next
+  evenkeel.apphost.haproxy_server:
+    servers: [shop/app1]
+    state: enabled
+    then_drain: [shop/app2]
+  become: true
+
 - name: Take the only server out
   evenkeel.apphost.haproxy_server:
     servers: [wiki/app1]
@@ -118,7 +136,7 @@ EXAMPLES = r"""
 RETURN = r"""
 servers:
   description: What became of each server, in the order asked for.
-  returned: success
+  returned: success, and when only O(then_drain) failed
   type: list
   elements: dict
   contains:
@@ -159,6 +177,11 @@ servers:
       waited: 0.12
       sessions_cut: 0
       out_seconds: 2.31
+then_drained:
+  description: What became of each server of O(then_drain), like RV(servers).
+  returned: success with O(then_drain)
+  type: list
+  elements: dict
 """
 
 import contextlib
@@ -177,16 +200,18 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.haproxy.server_st
     STATS_SOCKET,
     save,
 )
-from ansible_collections.evenkeel.apphost.plugins.module_utils.haproxy.servers import Balancer
+from ansible_collections.evenkeel.apphost.plugins.module_utils.haproxy.servers import Balancer, Result
 from ansible_collections.evenkeel.apphost.plugins.module_utils.haproxy.socket import Ask, RuntimeSocket
-from ansible_collections.evenkeel.apphost.plugins.module_utils.haproxy.state import parse_names
+from ansible_collections.evenkeel.apphost.plugins.module_utils.haproxy.state import ServerName, parse_names
 from ansible_collections.evenkeel.apphost.plugins.module_utils.haproxy.workers import OldWorkers
 from ansible_collections.evenkeel.apphost.plugins.module_utils.waiter import Clock
 
 SPEC: dict[str, t.Any] = {
     "servers": {"type": "list", "elements": "str", "required": True},
     "state": {"type": "str", "choices": ["drained", "enabled"], "required": True},
+    "then_drain": {"type": "list", "elements": "str", "default": []},
     "timeout": {"type": "float", "default": 30},
+    "drain_timeout": {"type": "float"},
     "on_deadline": {"type": "str", "choices": [FORCE, FAIL], "default": FORCE},
     "min_up": {"type": "int", "default": 1},
     "owner": {"type": "str", "default": "apphost"},
@@ -200,10 +225,12 @@ SPEC: dict[str, t.Any] = {
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Drain or enable, or say in check mode what would be done."""
     params = module.params
-    for option in ("timeout", "min_up"):
-        if params[option] < 0:
+    for option in ("timeout", "drain_timeout", "min_up"):
+        if (params[option] or 0) < 0:
             raise ApphostError(f"{params[option]} is less than 0", option)
-    names = parse_names(params["servers"])
+    names, following = parse_names(params["servers"]), parse_names(params["then_drain"], "then_drain")
+    if following and params["state"] != "enabled":
+        raise ApphostError("goes with state: enabled only", "then_drain")
     clock = Clock()
     ask = RuntimeSocket(params["socket"], clock=clock).ask
     balancer = Balancer(
@@ -214,19 +241,45 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         save_state=lambda: save_state(module, ask),
         clock=clock,
     )
-    action: Drain | Enable
+    drain_timeout = params["timeout"] if params["drain_timeout"] is None else params["drain_timeout"]
+    enable = Enable(balancer, params["owner"], params["only_own"], params["timeout"])
+    drain = Drain(balancer, params["owner"], params["min_up"], drain_timeout, params["on_deadline"])
     if params["state"] == "drained":
-        action = Drain(balancer, params["owner"], params["min_up"], params["timeout"], params["on_deadline"])
-    else:
-        action = Enable(balancer, params["owner"], params["only_own"], params["timeout"])
-    with contextlib.nullcontext() if module.check_mode else balancer.marks.hold(names, params["state"]):
+        return answer(carry_out(module, drain, names))
+    enabled = carry_out(module, enable, names)
+    if not following:
+        return answer(enabled)
+    try:
+        return answer(enabled, carry_out(module, drain, following))
+    except ApphostError as error:
+        raise ApphostError(error.what, error.where, error.do, **{**error.details, **answer(enabled)}) from error
+
+
+def carry_out(module: AnsibleModule, action: Drain | Enable, names: t.Sequence[ServerName]) -> Result:
+    """One action on all of ``names``, with nobody else at work on them."""
+    state = "drained" if isinstance(action, Drain) else "enabled"
+    with contextlib.nullcontext() if module.check_mode else action.balancer.marks.hold(names, state):
         result = action.run(names, module.check_mode)
     for warning in result.warnings:
         module.warn(warning)
-    return {
+    return result
+
+
+def answer(result: Result, drained: Result | None = None) -> dict[str, t.Any]:
+    """The module's result; ``drained`` is what came of ``then_drain``."""
+    value = {
         "changed": result.changed,
         "servers": [outcome.as_dict() for outcome in result.outcomes],
         "diff": result.diff(),
+    }
+    if drained is None:
+        return value
+    diff = {when: {**states, **drained.diff()[when]} for when, states in result.diff().items()}
+    return {
+        **value,
+        "changed": result.changed or drained.changed,
+        "then_drained": [outcome.as_dict() for outcome in drained.outcomes],
+        "diff": diff,
     }
 
 

@@ -35,8 +35,8 @@ class ServerName(t.NamedTuple):
         return f"{self.backend}/{self.server}"
 
 
-def parse_names(texts: t.Iterable[str]) -> list[ServerName]:
-    """Read ``<backend>/<server>`` texts; each once, in their order.
+def parse_names(texts: t.Iterable[str], option: str = "servers") -> list[ServerName]:
+    """Read the ``<backend>/<server>`` texts of ``option``; each once, in their order.
 
     :raises ApphostError: for all that are no such names (nothing else may reach HAProxy's command line).
     """
@@ -48,7 +48,7 @@ def parse_names(texts: t.Iterable[str]) -> list[ServerName]:
         else:
             bad.append(text)
     if bad:
-        raise ApphostError(f"no <backend>/<server>: {', '.join(map(repr, bad))}", "servers")
+        raise ApphostError(f"no <backend>/<server>: {', '.join(map(repr, bad))}", option)
     return list(dict.fromkeys(names))
 
 

@@ -45,9 +45,32 @@ def batch_servers(plan: t.Mapping[str, t.Any], batch: t.Sequence[str]) -> list[s
     return [f"{app}/{host}" for host in batch for app in sorted(plan["hosts"][host]["activate"])]
 
 
-def drained(drains: t.Sequence[Answer]) -> bool:
-    """Whether every balancer stopped sending requests to the batch."""
-    return all(trouble(answer, "servers") is None for answer in drains)
+def servers_after(
+    plan: t.Mapping[str, t.Any], outcomes: t.Mapping[str, HostOutcome], drains: t.Sequence[Answer]
+) -> list[str]:
+    """The servers of the next batch, which the call that enables this one drains; none when this one went wrong."""
+    if not all_done(drains) or any(outcome.errors for outcome in outcomes.values()):
+        return []
+    following = dict(zip(map(frozenset, plan["batches"]), plan["batches"][1:]))
+    return batch_servers(plan, following.get(frozenset(outcomes), []))
+
+
+def handed_over(enables: t.Sequence[Answer], following: t.Sequence[str]) -> list[dict[str, t.Any]]:
+    """What the enabling calls said of draining ``following``, as answers of a drain; none when one did not enable."""
+    if not following or not all_done(enables):
+        return []
+    return [
+        {"item": answer["item"], "servers": answer["then_drained"]}
+        if "then_drained" in answer
+        else {key: answer[key] for key in ("item", "msg") if key in answer}
+        for answer in enables
+    ]
+
+
+def all_done(answers: t.Sequence[Answer], balancers: t.Iterable[str] = ()) -> bool:
+    """Whether everybody who answered, and each of ``balancers``, drained or enabled the servers."""
+    asked = {answer["item"] for answer in answers}
+    return asked.issuperset(balancers) and all(trouble(answer, "servers") is None for answer in answers)
 
 
 def judge_batch(
@@ -65,7 +88,7 @@ def judge_batch(
         work = plan["hosts"][host]
         outcome.healthy = list(work["enable"])
         outcome.lines += [f"{host}  {app}  put back into the balancers" for app in work["enable"]]
-        if not drained(drains):
+        if not all_done(drains):
             # Nothing was touched: whatever served before serves on.
             outcome.healthy += list(work["activate"])
             continue
@@ -114,6 +137,8 @@ def close_batch(
 ) -> dict[str, t.Any]:
     """Add what the balancers said and give the batch's end.
 
+    ``handover``: what they said of draining the next batch; ``early``: its servers that must be put back at once.
+
     ``failed``, ``title`` and ``lines`` for people, ``hosts``; ``back``: this batch was on the way back; ``revert``:
     what was rolled before has to be taken back.
     """
@@ -144,8 +169,11 @@ def close_batch(
         host = name.partition("/")[2]
         if host in outcomes and server.get("out_seconds") is not None:
             outcomes[host].seconds_out = max(outcomes[host].seconds_out or 0.0, float(server["out_seconds"]))
+    following = servers_after(plan, outcomes, drains)
     return {
         "failed": bool(errors),
+        "handover": handed_over(enables, following),
+        "early": taken_early(enables, following),
         "back": plan["back"],
         "revert": plan["revert"] and any(outcome.given_up for outcome in outcomes.values()),
         "title": f"{'Failed' if errors else 'Taken back' if plan['back'] else 'Rolled'}: {', '.join(outcomes)}",
@@ -153,6 +181,32 @@ def close_batch(
         "lines": [line for host, outcome in outcomes.items() for line in _with_seconds(outcome)] + errors,
         "hosts": {host: asdict(outcome) for host, outcome in outcomes.items()},
     }
+
+
+def taken_early(enables: t.Sequence[Answer], following: t.Sequence[str]) -> list[str]:
+    """The servers of the next batch that are to be put back: one balancer has drained them, another did not enable."""
+    return [] if all_done(enables) else list(following)
+
+
+def early(outcomes: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
+    """The servers that were taken out too early, of the batches closed so far."""
+    return [server for outcome in outcomes for server in outcome["early"]]
+
+
+def close_return(
+    outcomes: t.Sequence[t.Mapping[str, t.Any]], answers: t.Sequence[Answer]
+) -> list[t.Mapping[str, t.Any]]:
+    """All ends, with that of putting back the servers that were taken out too early, if there were any."""
+    servers = early(outcomes)
+    if not servers:
+        return list(outcomes)
+    errors = [
+        _sentences(f"balancer {answer['item']}: putting back {', '.join(servers)}: {reason}", AGAIN)
+        for answer in answers
+        if (reason := trouble(answer, "servers"))
+    ]
+    end = {"failed": bool(errors), "back": False, "revert": False, "errors": errors, "hosts": {}}
+    return [*outcomes, end]
 
 
 def _servers(answers: t.Sequence[Answer]) -> t.Iterator[tuple[str, Answer]]:
@@ -180,7 +234,14 @@ def revert_plan(outcomes: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, t.Any]
             earlier = {app: previous for app, previous in activated.items() if previous}
             if earlier:
                 hosts[host] = host_work(activate=earlier)
-    return {"hosts": hosts, "order": list(hosts), "serial": [1], "revert": False, "back": True}
+    return {
+        "hosts": hosts,
+        "batches": [[host] for host in hosts],
+        "order": list(hosts),
+        "serial": [1],
+        "revert": False,
+        "back": True,
+    }
 
 
 def _activated(outcomes: t.Sequence[t.Mapping[str, t.Any]], back: bool) -> dict[str, dict[str, str | None]]:

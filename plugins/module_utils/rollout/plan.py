@@ -23,9 +23,13 @@ class Plan:
 
     hosts: dict[str, dict[str, t.Any]] = field(default_factory=dict)
     batches: list[list[str]] = field(default_factory=list)
+    commands: list[dict[str, str]] = field(default_factory=list)
+    """``app`` and ``host``: where a release command runs."""
     lines: list[str] = field(default_factory=list)
     revert: bool = False
     """Whether a failure takes back the hosts that were rolled before it."""
+    min_up: int = 1
+    """Other servers that have to be UP when one is drained: 0 when an interruption was accepted."""
     refusal: str = ""
     """Why nothing may be done; empty when all is well."""
 
@@ -34,7 +38,7 @@ class Plan:
         for app in apps:
             for host in (host for batch in self.batches for host in batch):
                 if app in self.hosts[host]["activate"]:
-                    self.hosts[host]["command"].append(app)
+                    self.commands.append({"app": app, "host": host})
                     break
 
     def as_facts(self) -> dict[str, t.Any]:
@@ -44,9 +48,12 @@ class Plan:
         """
         return {
             "hosts": self.hosts,
+            "commands": self.commands,
+            "batches": self.batches,
             "order": [host for batch in self.batches for host in batch],
             "serial": [len(batch) for batch in self.batches] or [1],
             "lines": self.lines,
+            "min_up": self.min_up,
             "revert": self.revert,
             "back": False,
             "refusal": self.refusal,
@@ -58,11 +65,8 @@ def host_work(
     activate: t.Mapping[str, str] | None = None,
     enable: t.Sequence[str] = (),
 ) -> dict[str, t.Any]:
-    """What one host has to do: apps to stage, app -> release to activate, apps to put back into the balancers.
-
-    ``command`` are the apps whose release command runs on this host.
-    """
-    return {"stage": list(stage), "activate": dict(activate or {}), "enable": list(enable), "command": []}
+    """What one host has to do: apps to stage, app -> release to activate, apps to put back into the balancers."""
+    return {"stage": list(stage), "activate": dict(activate or {}), "enable": list(enable)}
 
 
 def deploy_goals(fleet: Fleet, releases: t.Mapping[str, str]) -> dict[str, dict[str, str]]:
@@ -115,7 +119,7 @@ def make_plan(
 
     :raises ApphostError: for a malformed batch, or when a batch would leave fewer than ``min_healthy`` hosts serving.
     """
-    plan = Plan(revert=revert)
+    plan = Plan(revert=revert, min_up=min(1, share(min_healthy, len(goals), "rollout_min_healthy")))
     for host, wanted in goals.items():
         infos = fleet.hosts[host]
         activate = {app: release for app, release in wanted.items() if _needs_activation(infos[app], release)}

@@ -71,7 +71,42 @@ def test_drain_and_enable_over_a_socket(tmp_path: pathlib.Path) -> None:
     assert set(server) == documented(haproxy_server, "servers", "contains")
 
 
-@pytest.mark.parametrize("options", [{"timeout": -1.0}, {"min_up": -1}])
+def test_one_call_hands_over_from_one_host_to_the_next(tmp_path: pathlib.Path) -> None:
+    haproxy = Haproxy(shop={"app1": Server(), "app2": Server()})
+    SocketServer(tmp_path / "s", lambda command: haproxy.ask(command) + "\n")
+    change(tmp_path, "drained", servers=["shop/app1"])
+    out = change(tmp_path, "enabled", servers=["shop/app1"], then_drain=["shop/app2"])
+    assert out["changed"]
+    assert [server["after"]["admin"] for server in (*out["servers"], *out["then_drained"])] == ["ready", "drain"]
+    assert out["diff"]["after"] == {"shop/app1": "ready", "shop/app2": "drain"}
+    assert set(out) == {"changed", "diff", *yaml.safe_load(haproxy_server.RETURN)}
+
+
+def test_a_handover_that_may_not_be_says_what_was_enabled(tmp_path: pathlib.Path) -> None:
+    haproxy = Haproxy(shop={"app1": Server(), "app2": Server()})
+    SocketServer(tmp_path / "s", lambda command: haproxy.ask(command) + "\n")
+    change(tmp_path, "drained", servers=["shop/app1"])
+    with pytest.raises(ApphostError, match="has 1 servers up, not 2") as caught:
+        change(tmp_path, "enabled", servers=["shop/app1"], then_drain=["shop/app2"], min_up=2)
+    assert caught.value.details["changed"] is True
+    assert [server["after"]["admin"] for server in caught.value.details["servers"]] == ["ready"]
+
+
+def test_nobody_is_taken_out_when_the_one_before_does_not_come_back(tmp_path: pathlib.Path) -> None:
+    haproxy = Haproxy(shop={"app1": Server(), "app2": Server()})
+    SocketServer(tmp_path / "s", lambda command: haproxy.ask(command) + "\n")
+    change(tmp_path, "drained", servers=["shop/app1"])
+    with pytest.raises(ApphostError, match="no such server"):
+        change(tmp_path, "enabled", servers=["shop/app9"], then_drain=["shop/app2"])
+    assert haproxy.backends["shop"]["app2"].admin == "ready"
+
+
+def test_only_enabling_hands_over(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ApphostError, match="then_drain: goes with state: enabled only"):
+        change(tmp_path, "drained", servers=["shop/app1"], then_drain=["shop/app2"])
+
+
+@pytest.mark.parametrize("options", [{"timeout": -1.0}, {"min_up": -1}, {"drain_timeout": -1.0}])
 def test_negative_numbers_are_refused(tmp_path: pathlib.Path, options: dict[str, t.Any]) -> None:
     with pytest.raises(ApphostError, match="less than 0"):
         change(tmp_path, "drained", servers=["shop/app1"], **options)

@@ -8,13 +8,16 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.rollout.batch import (
+    all_done,
     batch_servers,
     close_batch,
-    drained,
+    close_return,
+    early,
     judge_batch,
     revert_plan,
     rollout_report,
     rollout_summary,
+    servers_after,
     servers_to_enable,
 )
 
@@ -25,9 +28,12 @@ PLAN = {
         "app2": {"stage": [], "activate": {"shop": NEW}, "enable": ["blog"]},
         "app3": {"stage": [], "activate": {"shop": NEW}, "enable": []},
     },
+    "batches": [["app1", "app2"], ["app3"]],
     "revert": True,
     "back": False,
 }
+NEXT = ["shop/app3"]
+HANDED_OVER = {"then_drained": [{"name": "shop/app3", "sessions_cut": 0}]}
 DRAINED: list[dict[str, t.Any]] = [
     {"item": "lb1", "servers": [{"name": "shop/app1", "sessions_cut": 2}, {"name": "shop/app2", "sessions_cut": 0}]}
 ]
@@ -49,7 +55,7 @@ def failed(**more: t.Any) -> dict[str, t.Any]:
     }
 
 
-def test_what_only_comes_back_into_the_balancers_is_not_drained() -> None:
+def test_what_only_comes_back_into_the_balancers_is_not_all_done() -> None:
     assert batch_servers(PLAN, ["app1", "app2"]) == ["shop/app1", "shop/app2"]
 
 
@@ -62,6 +68,67 @@ def test_a_good_batch_comes_back_whole() -> None:
     assert "app2  blog  put back into the balancers  (out of the balancer 2.0 s)" in end["lines"]
     assert end["lines"][0] == f"app1  shop  {NEW} is live  (out of the balancer 1.4 s, 2 sessions cut)"
     assert end["hosts"]["app2"]["seconds_out"] == 2.0
+
+
+def test_a_good_batch_hands_over_to_the_next_one() -> None:
+    outcomes = judge_batch(PLAN, DRAINED, {"app1": activated(), "app2": activated()})
+    assert servers_after(PLAN, outcomes, DRAINED) == NEXT
+    end = close_batch(PLAN, outcomes, DRAINED, [{**ENABLED[0], **HANDED_OVER}])
+    assert end["handover"] == [{"item": "lb1", "servers": HANDED_OVER["then_drained"]}]
+    assert all_done(end["handover"], ["lb1"])
+    assert end["early"] == []
+
+
+def test_the_last_batch_hands_over_to_none() -> None:
+    outcomes = judge_batch(PLAN, DRAINED, {"app3": activated()})
+    assert servers_after(PLAN, outcomes, DRAINED) == []
+    end = close_batch(PLAN, outcomes, DRAINED, ENABLED)
+    assert (end["handover"], end["early"]) == ([], [])
+
+
+def test_after_a_failure_nobody_is_taken_out() -> None:
+    outcomes = judge_batch(PLAN, DRAINED, {"app1": failed(reverted=True), "app2": activated()})
+    assert servers_after(PLAN, outcomes, DRAINED) == []
+    outcomes = judge_batch(PLAN, [{"item": "lb1", "lost": "gone"}], {"app1": activated(), "app2": activated()})
+    assert servers_after(PLAN, outcomes, [{"item": "lb1", "lost": "gone"}]) == []
+
+
+def test_a_next_batch_that_was_not_drained_is_not_touched() -> None:
+    outcomes = judge_batch(PLAN, DRAINED, {"app1": activated(), "app2": activated()})
+    end = close_batch(PLAN, outcomes, DRAINED, [{**ENABLED[0], "msg": "shop without app3 has 0 servers up, not 1"}])
+    # This batch is back; what could not be drained is the next one's failure.
+    assert not end["failed"]
+    assert not all_done(end["handover"], ["lb1"])
+    following = judge_batch(PLAN, end["handover"], {"app3": {"results": [], "skipped": True}})
+    end = close_batch(PLAN, following, end["handover"], [{"item": "lb1", "servers": []}])
+    assert end["failed"]
+    assert end["errors"][0].startswith(
+        "balancer lb1: draining: shop without app3 has 0 servers up, not 1. No host of this batch was touched."
+    )
+
+
+def test_a_balancer_that_says_nothing_has_drained_nothing() -> None:
+    assert not all_done([], ["lb1"])
+    assert not all_done(DRAINED, ["lb1", "lb2"])
+    assert all_done(DRAINED, ["lb1"])
+
+
+def test_what_one_balancer_took_out_too_early_is_put_back() -> None:
+    outcomes = judge_batch(PLAN, DRAINED, {"app1": activated(), "app2": activated()})
+    enables = [{**ENABLED[0], **HANDED_OVER}, {"item": "lb2", "lost": "gone"}]
+    end = close_batch(PLAN, outcomes, DRAINED, enables)
+    assert end["failed"] and end["handover"] == []
+    assert early([end]) == NEXT
+    assert close_return([end], [{"item": "lb1", "servers": []}, {"item": "lb2", "servers": []}])[1]["errors"] == []
+    (_first, last) = close_return([end], [{"item": "lb1", "msg": "no socket"}, {"item": "lb2", "servers": []}])
+    assert last["failed"]
+    assert last["errors"][0].startswith("balancer lb1: putting back shop/app3: no socket. When this is mended")
+    assert "no socket" in rollout_summary([end, last])
+
+
+def test_nothing_is_put_back_when_all_went_well() -> None:
+    end = close_batch(PLAN, judge_batch(PLAN, DRAINED, {"app1": activated()}), DRAINED, ENABLED)
+    assert close_return([end], []) == [end]
 
 
 def test_the_report_is_for_programs() -> None:
@@ -111,7 +178,7 @@ def test_a_host_lost_in_the_middle_stays_out_and_the_way_on_is_told() -> None:
 
 def test_a_balancer_that_does_not_drain_leaves_every_host_as_it_was() -> None:
     drains: list[dict[str, t.Any]] = [*DRAINED, {"item": "lb2", "lost": "no route"}]
-    assert not drained(drains)
+    assert not all_done(drains)
     outcomes = judge_batch(PLAN, drains, {"app1": {"results": [], "skipped": True}, "app2": {"results": []}})
     assert servers_to_enable(outcomes) == ["shop/app1", "blog/app2", "shop/app2"]
     enables: list[dict[str, t.Any]] = [*ENABLED, {"item": "lb2", "lost": "no route"}]

@@ -70,14 +70,14 @@ def test_every_host_stages_and_rolls_one_at_a_time() -> None:
     facts = plan(THREE, ALL_UP).as_facts()
     assert facts["order"] == ["app1", "app2", "app3"]
     assert facts["serial"] == [1, 1, 1]
-    assert facts["hosts"]["app2"] == {"stage": ["shop"], "activate": {"shop": NEW}, "enable": [], "command": []}
+    assert facts["hosts"]["app2"] == {"stage": ["shop"], "activate": {"shop": NEW}, "enable": []}
     assert facts["lines"][0] == f"app1  shop  {OLD} -> {NEW}"
 
 
 def test_the_release_command_runs_on_one_host_and_only_when_its_app_is_rolled() -> None:
     rolling = plan(THREE, ALL_UP)
     rolling.run_once(["shop", "blog"])
-    assert [rolling.hosts[host]["command"] for host in THREE] == [["shop"], [], []]
+    assert rolling.commands == [{"app": "shop", "host": "app1"}]
 
 
 def test_nothing_to_do_when_the_release_is_live_everywhere() -> None:
