@@ -181,6 +181,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer
 )
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.plan import Plan, plan_installation
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.preview import changes, preview
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import Network, Registry
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import STORE
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
@@ -202,10 +203,12 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Plan, then do it or say what it would do."""
     options = dict(module.params)
+    url, token = options.pop("registry"), options.pop("registry_token")
     request = InstallRequest(
         folder=os.path.abspath(options.pop("path")),
         store=os.path.abspath(options.pop("store")),
         allow_scripts=tuple(options.pop("allow_scripts")),
+        network=Network((Registry(url, token=token),) if url else (), ca_file=options.pop("ca_file")),
         **options,
     )
     run = runner(module)
@@ -215,13 +218,13 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     # Before anything is changed: it compares with what is there now.
     differs = changes(plan)
     result = preview(plan) if module.check_mode else carry_out(plan, run)
-    return {**result.as_dict(), "difference": differs.counts, **_diff(module, plan, differs.texts)}
+    return {**result.as_dict(), "difference": differs.difference.counts, **_diff(module, plan, differs.texts)}
 
 
 def _diff(module: AnsibleModule, plan: Plan, texts: tuple[str, str]) -> dict[str, t.Any]:
     if not module._diff:
         return {}
-    header = plan.modules
+    header = plan.main
     return {"diff": {"before": texts[0], "after": texts[1], "before_header": header, "after_header": header}}
 
 

@@ -110,11 +110,12 @@ import zlib
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, run_module, runner
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import Network, Registry
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release import host
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.manifest import parse_manifest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.prune import prune
-from ansible_collections.evenkeel.apphost.plugins.module_utils.release.stage import Registry, Report, Stage
+from ansible_collections.evenkeel.apphost.plugins.module_utils.release.stage import Report, Stage
 
 ARGUMENT_SPEC: dict[str, t.Any] = {
     "release": {"type": "dict", "required": True},
@@ -139,8 +140,13 @@ def make_stage(module: AnsibleModule) -> Stage:
         manifest=manifest,
         secrets=json.loads(options["secrets"] or "{}"),
         run=runner(module),
-        registry=Registry(options["registry"], options["registry_token"], options["ca_file"]),
+        network=_network(options),
     )
+
+
+def _network(options: dict[str, t.Any]) -> Network:
+    url, token = options["registry"], options["registry_token"]
+    return Network((Registry(url, token=token),) if url else (), ca_file=options["ca_file"])
 
 
 def unpack_data(data: str, folder: str) -> str:

@@ -16,21 +16,22 @@ import os
 import pwd
 import time
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand, from_os_error
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.build import Laps, build
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import Account, build_account
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.npm_build import build
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.place import DamagedTree, clean_beside, place
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.plan import (
-    InstallRequest,
-    Plan,
-    plan_installation,
-)
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.plan import Plan, plan_installation
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import InstallRequest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.size import check_size
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import TreeStore
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import Tree
 
 __all__ = ["InstallRequest", "InstallResult", "install_dependencies"]
+
+#: Drift that is named in a result.
+_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -45,30 +46,25 @@ class InstallResult:
     bytes: int = 0
     #: The tree was built before, by this release or another.
     from_cache: bool = False
+    #: How the files got to where they are (``hard_link``, ``reflink``, ``copy``); ``None``: they were there.
+    placed_by: str | None = None
+    #: What was no longer as it had been installed, in words.
+    drift: tuple[str, ...] = ()
     #: Packages whose lifecycle scripts did not run, as ``name@version``.
     scripts_skipped: tuple[str, ...] = ()
-    #: Seconds by phase: ``build`` and ``place`` if they were needed, ``total`` with reading and checking.
+    #: Seconds by phase: ``plan``, ``wait``, ``fetch``, ``scripts``, ``seal``, ``place`` if they were needed, ``total``.
     seconds: dict[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, t.Any]:
         """For a module's result."""
-        return {
-            "changed": self.changed,
-            "manager": self.manager,
-            "identity": self.identity,
-            "packages": self.packages,
-            "files": self.files,
-            "bytes": self.bytes,
-            "from_cache": self.from_cache,
-            "scripts_skipped": list(self.scripts_skipped),
-            "seconds": self.seconds,
-        }
+        lists = {"drift": list(self.drift[:_SHOWN]), "scripts_skipped": list(self.scripts_skipped)}
+        return {**asdict(self), **lists}
 
 
 def install_dependencies(request: InstallRequest, run: RunCommand) -> InstallResult:
     """Put the dependencies of ``request.folder`` in place. Raises ApphostError; then the folder is as it was.
 
-    An app without dependencies (no package.json, or manager ``none``) has nothing to do.
+    An app without dependencies (no manifest, or manager ``none``) has nothing to do.
     """
     try:
         plan = plan_installation(request, run)
@@ -80,25 +76,29 @@ def install_dependencies(request: InstallRequest, run: RunCommand) -> InstallRes
 def carry_out(plan: Plan, run: RunCommand) -> InstallResult:
     """Do what ``plan`` says. Raises ApphostError or OSError; then the folder is as it was."""
     started = time.monotonic() - plan.seconds
-    from_cache = True
-    seconds: dict[str, float] = {}
+    laps = Laps()
+    laps.seconds["plan"] = round(plan.seconds, 3)
+    from_cache, placed_by = True, None
     if plan.placed and plan.up_to_date:
-        clean_beside(plan.request.folder)
+        clean_beside(plan.request.folder, plan.manager.places)
         TreeStore(plan.request.store, None).tidy()
         tree = plan.placed
+        check_size(plan.request, tree, plan.request.folder)
     else:
         with _ordinary_umask():
-            tree, from_cache, seconds = _Installation(plan, run).bring()
+            tree, from_cache, placed_by = _Installation(plan, run, laps).bring()
     return InstallResult(
         changed=not plan.up_to_date,
-        manager=plan.lockfile.manager,
+        manager=plan.manager.name,
         identity=plan.identity,
         packages=tree.packages,
         files=tree.files,
         bytes=tree.bytes,
         from_cache=from_cache,
+        placed_by=placed_by,
+        drift=plan.found.drift,
         scripts_skipped=tree.scripts_skipped,
-        seconds={**seconds, "total": _since(started)},
+        seconds={**laps.seconds, "total": round(time.monotonic() - started, 3)},
     )
 
 
@@ -115,43 +115,58 @@ def _ordinary_umask() -> t.Iterator[None]:
 class _Installation:
     """One installation that has something to do."""
 
-    def __init__(self, plan: Plan, run: RunCommand) -> None:
+    def __init__(self, plan: Plan, run: RunCommand, laps: Laps) -> None:
         self.plan = plan
         self.run = run
+        self.laps = laps
         self.account = build_account(plan.request.build_user)
         self.owner = _owner(plan.request, self.account)
         self.store = TreeStore(plan.request.store, self.account)
 
-    def bring(self) -> tuple[Tree, bool, dict[str, float]]:
-        """Put the tree in place; a damaged one is built again. Returns it, whether it was there, and seconds."""
-        self.store.prepare()
+    def bring(self) -> tuple[Tree, bool, str]:
+        """Put the tree in place; a damaged one is built again. Returns it, whether it was there, and how it came."""
+        self.store.prepare(self.plan.manager.name)
         self.store.tidy()
         try:
             return self._deliver()
         except DamagedTree:
-            self.store.discard(self.plan.identity)
+            with self.store.building(self.plan.identity):
+                self.store.discard(self.plan.identity)
             return self._deliver()
 
-    def _deliver(self) -> tuple[Tree, bool, dict[str, float]]:
-        seconds: dict[str, float] = {}
-        began = time.monotonic()
-        identity = self.plan.identity
-        tree = self.store.find(identity)
-        from_cache = tree is not None
-        if tree is None:
-            with self.store.building():
-                # Another process may have built it while this one waited.
-                tree = self.store.find(identity)
-                from_cache = tree is not None
-                tree = tree or build(self.plan, self.store, self.account, self.run)
-            seconds["build"] = _since(began)
-        began = time.monotonic()
-        self.store.touch(identity)
-        # Links only where root alone can write to the tree; who owns the files himself gets copies.
-        link = self.account is not None and self.owner is None
-        place(self.store.tree_path(identity), tree, self.plan.request.folder, self.owner, link)
-        seconds["place"] = _since(began)
-        return tree, from_cache, seconds
+    def _deliver(self) -> tuple[Tree, bool, str]:
+        identity, request = self.plan.identity, self.plan.request
+        tree, from_cache = self._find_or_build()
+        with self.store.using(identity):
+            check_size(request, tree, self.store.tree_path(identity))
+            self.store.touch(identity)
+            # Links only where root alone can write to the tree; who owns the files himself gets copies.
+            link = self.account is not None and self.owner is None
+            source = self.store.tree_path(identity)
+            placed_by = place(source, tree, request.folder, self.plan.manager.places, self.owner, link)
+        self.laps.lap("place")
+        if not from_cache:
+            self._bound()
+        return tree, from_cache, placed_by
+
+    def _find_or_build(self) -> tuple[Tree, bool]:
+        identity, full = self.plan.identity, self.plan.request.verify_full
+        tree = self.store.find(identity, full)
+        if tree is not None:
+            return tree, True
+        with self.store.building(identity):
+            self.laps.lap("wait")
+            # Another process may have built it while this one waited.
+            tree = self.store.find(identity, full)
+            if tree is not None:
+                return tree, True
+            return build(self.plan, self.store, self.account, self.run, self.laps), False
+
+    def _bound(self) -> None:
+        """Keep the store within its bounds; what was just used stays."""
+        manager, request = self.plan.manager, self.plan.request
+        self.store.bound_cache(manager.name, request.cache_bytes, manager.separable_cache)
+        self.store.sweep(request.store_bounds, spared=(self.plan.identity,))
 
 
 def _owner(request: InstallRequest, account: Account | None) -> tuple[int, int] | None:
@@ -163,7 +178,3 @@ def _owner(request: InstallRequest, account: Account | None) -> tuple[int, int] 
         return uid, grp.getgrnam(request.group).gr_gid if request.group else (pwd.getpwuid(uid).pw_gid)
     except KeyError as error:
         raise ApphostError(f"the owner {request.owner} or the group {request.group} does not exist") from error
-
-
-def _since(moment: float) -> float:
-    return round(time.monotonic() - moment, 3)

@@ -1,7 +1,7 @@
 # Copyright (c) Evenkeel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Put a stored tree in place: by hard links or copies, beside what is there, then in one step.
+"""Put a stored tree in place: beside what is there, then in one step.
 
 The app's folder may belong to somebody who wishes no good, so nothing below it is reached by a path in which a symbolic
 link could have appeared meanwhile: every step is relative to an open folder.
@@ -14,20 +14,21 @@ import ctypes
 import errno
 import fcntl
 import os
+import posixpath
 import secrets
 import shutil
 import stat
 import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.fill import Filler, opened
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import Tree
 
 #: Prefix of a tree beside the one in place; what a killed run left under it is deleted by the next.
-BESIDE = ".apphost-node_modules-"
+BESIDE = ".apphost-beside-"
 
 _RENAME_EXCHANGE = 2  # linux/fs.h
-#: What a file system says when it cannot link (another device, too many links, no links at all), or cannot exchange.
-_CANNOT_LINK = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP)
+#: What a file system says when it cannot exchange two names.
 _CANNOT_EXCHANGE = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
@@ -38,109 +39,126 @@ class DamagedTree(ApphostError):
         super().__init__("has lost files; it will be built again", path)
 
 
-def place(source: str, tree: Tree, folder: str, owner: tuple[int, int] | None, link: bool) -> None:
-    """Put a stored tree into ``folder`` as its ``node_modules``, in one step; what was there goes away after it.
+def place(
+    source: str, tree: Tree, folder: str, places: t.Sequence[str], owner: tuple[int, int] | None, link: bool
+) -> str:
+    """Put the tree stored in ``source`` into the project ``folder``; returns how its files got there.
 
-    ``link``: by hard links where the file system can; else copies, which belong to ``owner``.
+    ``places`` are all the folders that the project's packages may be in: those that are no products of this tree go
+    away. ``link``: by hard links where the file system can; else copies, which belong to ``owner``. Everything is made
+    beside first; then each product is exchanged with what was there, the one with the marker last.
     Raises DamagedTree when the stored tree lacks files, else OSError; ``folder`` is then as it was.
     """
-    with _opened(folder) as parent:
+    with contextlib.ExitStack() as stack:
+        project = stack.enter_context(opened(folder))
         # One at a time; the lock ends with the process.
-        fcntl.flock(parent, fcntl.LOCK_EX)
-        clean_beside(folder)
-        beside = f"{BESIDE}{secrets.token_hex(4)}"
+        fcntl.flock(project, fcntl.LOCK_EX)
+        spots = [_Spot(stack, project, path) for path in dict.fromkeys((*tree.products, *places))]
+        stack.callback(_clean, spots)
+        _clean(spots)
+        filler = Filler(owner, link)
         try:
-            os.mkdir(beside, dir_fd=parent)
-            try:
-                with _opened(source) as stored, _opened(beside, parent) as new:
-                    files = _fill(stored, new, owner, link)
-            except FileNotFoundError as error:
-                raise DamagedTree(source) from error
-            if files != tree.files:
-                raise DamagedTree(source)
-            _give(beside, parent, owner)
-            _swap_in(beside, "node_modules", parent)
-        finally:
-            clean_beside(folder)
+            for spot, product in zip(spots, tree.products):
+                _fill(filler, os.path.join(source, product), spot)
+        except FileNotFoundError as error:
+            raise DamagedTree(source) from error
+        if filler.files != tree.files:
+            raise DamagedTree(source)
+        _swap_all(spots)
+    return filler.way
 
 
-def clean_beside(folder: str) -> None:
-    """Delete what a run that was killed left beside ``node_modules``."""
-    for name in os.listdir(folder):
-        if name.startswith(BESIDE):
-            remove(os.path.join(folder, name))
+def clean_beside(folder: str, places: t.Sequence[str]) -> None:
+    """Delete what a run that was killed left beside the folders ``places`` of the project ``folder``."""
+    with contextlib.ExitStack() as stack:
+        project = stack.enter_context(opened(folder))
+        spots = []
+        for path in places:
+            # A folder of the project that is gone has nothing beside it.
+            with contextlib.suppress(FileNotFoundError):
+                spots.append(_Spot(stack, project, path))
+        _clean(spots)
 
 
-@contextlib.contextmanager
-def _opened(name: str, parent: int | None = None) -> t.Iterator[int]:
-    descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+class _Spot:
+    """Where one product goes: its name in an open folder, and the name under which the new one waits beside it."""
+
+    def __init__(self, stack: contextlib.ExitStack, project: int, path: str) -> None:
+        self.parent = project
+        for name in posixpath.dirname(path).split("/"):
+            if name:
+                self.parent = stack.enter_context(opened(name, self.parent))
+        self.name = posixpath.basename(path)
+        self.beside = f"{BESIDE}{secrets.token_hex(4)}"
 
 
-def _fill(source: int, target: int, owner: tuple[int, int] | None, link: bool) -> int:
-    """Fill the empty folder ``target`` with what is in ``source``; returns the number of regular files."""
-    files = 0
-    with os.scandir(source) as entries:
-        for entry in entries:
-            name = entry.name
-            if entry.is_dir(follow_symlinks=False):
-                os.mkdir(name, dir_fd=target)
-                with _opened(name, source) as below, _opened(name, target) as new:
-                    files += _fill(below, new, owner, link)
-            elif entry.is_symlink():
-                os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
-            else:
-                files += 1
-                if link and _linked(name, source, target):
-                    continue
-                _copy(name, source, target)
-            _give(name, target, owner)
-    return files
+def _clean(spots: t.Iterable[_Spot]) -> None:
+    for parent in {spot.parent for spot in spots}:
+        for name in os.listdir(parent):
+            if name.startswith(BESIDE):
+                # rmtree takes a folder's descriptor only since Python 3.11.
+                remove(f"/proc/self/fd/{parent}/{name}")
 
 
-def _linked(name: str, source: int, target: int) -> bool:
-    try:
-        os.link(name, name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
-    except OSError as error:
-        if error.errno in _CANNOT_LINK:
-            return False
-        raise
-    return True
+def _fill(filler: Filler, source: str, spot: _Spot) -> None:
+    os.mkdir(spot.beside, dir_fd=spot.parent)
+    with opened(source) as stored, opened(spot.beside, spot.parent) as new:
+        filler.fill(stored, new)
+    filler.give(spot.beside, spot.parent)
 
 
-def _copy(name: str, source: int, target: int) -> None:
-    with os.fdopen(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source), "rb") as old:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        mode = stat.S_IMODE(os.fstat(old.fileno()).st_mode)
-        with os.fdopen(os.open(name, flags, mode, dir_fd=target), "wb") as new:
-            shutil.copyfileobj(old, new)
+def _swap_all(spots: t.Sequence[_Spot]) -> None:
+    """Exchange what is in place with what is beside, the first spot last; all of them, or none (``OSError``)."""
+    with contextlib.ExitStack() as undo:
+        for spot in reversed(spots):
+            if _swap(spot):
+                undo.callback(_swap, spot)
+        undo.pop_all()
 
 
-def _give(name: str, parent: int, owner: tuple[int, int] | None) -> None:
-    if owner:
-        os.chown(name, *owner, dir_fd=parent, follow_symlinks=False)
+def _swap(spot: _Spot) -> bool:
+    """Exchange one; where nothing is beside, what is in place goes there. Returns whether there was anything to do.
+
+    A process sees the old tree or the new one.
+    """
+    new, old = _is_there(spot.beside, spot.parent), _is_there(spot.name, spot.parent)
+    if not new and old:
+        _rename(spot.name, spot.beside, spot.parent)
+    elif new and not old:
+        _rename(spot.beside, spot.name, spot.parent)
+    elif new and old:
+        _exchange(spot.beside, spot.name, spot.parent)
+    return new or old
 
 
-def _swap_in(new: str, target: str, parent: int) -> None:
-    """Make ``new`` be ``target``; an old ``target`` takes its place. A process sees the old tree or the new one."""
-    try:
-        os.stat(target, dir_fd=parent, follow_symlinks=False)
-    except FileNotFoundError:
-        os.rename(new, target, src_dir_fd=parent, dst_dir_fd=parent)
-        return
-    number = _exchange(new, target, parent)
+def _is_there(name: str, parent: int) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        os.stat(name, dir_fd=parent, follow_symlinks=False)
+        return True
+    return False
+
+
+def _rename(old: str, new: str, parent: int) -> None:
+    os.rename(old, new, src_dir_fd=parent, dst_dir_fd=parent)
+
+
+def _exchange(beside: str, name: str, parent: int) -> None:
+    number = _try_exchange(beside, name, parent)
     if number in _CANNOT_EXCHANGE:
         # For a moment nothing is in place.
-        os.rename(target, f"{new}.old", src_dir_fd=parent, dst_dir_fd=parent)
-        os.rename(new, target, src_dir_fd=parent, dst_dir_fd=parent)
+        waiting = f"{beside}-old"
+        _rename(name, waiting, parent)
+        try:
+            _rename(beside, name, parent)
+        except OSError:
+            _rename(waiting, name, parent)
+            raise
+        _rename(waiting, beside, parent)
     elif number:
-        raise OSError(number, os.strerror(number), target)
+        raise OSError(number, os.strerror(number), name)
 
 
-def _exchange(one: str, other: str, parent: int) -> int:
+def _try_exchange(one: str, other: str, parent: int) -> int:
     """Exchange two names of a folder; returns the error number, 0 for success."""
     # Python has no name for it; glibc has it since 2.28, and not every file system can.
     exchange = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)

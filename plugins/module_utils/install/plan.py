@@ -5,58 +5,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install import npm
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.identity import (
-    Runtime,
-    inspect_runtime,
-    libc_version,
-    this_host,
-    tree_identity,
-)
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import Tree, installed_packages, intact_tree
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.jsonfile import read_regular_file
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import (
-    Lockfile,
-    Manifest,
-    Package,
-    Source,
-)
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import check_engines
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.identity import libc_version, tree_identity
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Manager
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.make import make_manager
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.record import Installed, Record
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import InstallRequest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import Look, Tree, look, read_record
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Lockfile, Package, Source
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.reader import checked_project
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import Target, expected_packages
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import expected_packages
 
-
-@dataclass(frozen=True)
-class InstallRequest:
-    """What to install where."""
-
-    #: The app's folder: holds package.json and the lockfile, gets ``node_modules``.
-    folder: str
-    #: The store of built trees (``AppLayout.store``); on the folder's file system, so that hard links work.
-    store: str
-    #: The runtime's folder; ``bin/node`` and ``bin/npm`` are below it.
-    runtime_root: str
-    manager: str = "auto"
-    #: Names of packages whose lifecycle scripts may run.
-    allow_scripts: tuple[str, ...] = ()
-    #: The account that fetches and builds; ``None``: ``apphost-build`` when there is one, else ``nobody``.
-    build_user: str | None = None
-    #: Whom the files in the folder belong to; ``None``: root, by hard links. Anybody else gets copies.
-    owner: str | None = None
-    group: str | None = None
-    #: Address of the registry and the token for it; ``None``: npm's own default, no token.
-    registry: str | None = None
-    registry_token: str | None = field(default=None, repr=False)
-    #: A file of CA certificates on the host, for a registry behind a corporate CA.
-    ca_file: str | None = None
-    #: Refuse an app or packages that are not for the runtime's version (``engines.node``).
-    check_engines: bool = True
+__all__ = ["InstallRequest", "Plan", "plan_installation"]
 
 
 @dataclass(frozen=True)
@@ -64,46 +30,69 @@ class Plan:
     """What an installation would do: nothing is written, and no network asked, to know it."""
 
     request: InstallRequest
-    manifest: Manifest
-    lockfile: Lockfile
-    runtime: Runtime
-    target: Target
+    manager: Manager
     identity: str
     #: Names out of ``allow_scripts`` that the lockfile has.
     allow_scripts: tuple[str, ...]
-    #: Settings taken from the app's .npmrc.
-    settings: dict[str, str]
-    #: What is in the folder, if it is whole and one of ours.
-    placed: Tree | None
+    #: What is in the folder now.
+    found: Look
     #: Seconds it took to find all this out.
     seconds: float
+
+    @property
+    def lockfile(self) -> Lockfile:
+        return self.manager.project.lockfile
+
+    @property
+    def placed(self) -> Tree | None:
+        """What is in the folder, if it is whole and one of ours."""
+        return self.found.intact
 
     @property
     def up_to_date(self) -> bool:
         return self.placed is not None and self.placed.identity == self.identity
 
     @property
-    def modules(self) -> str:
+    def main(self) -> str:
         """Where the tree is, or will be."""
-        return os.path.join(self.request.folder, "node_modules")
+        return os.path.join(self.request.folder, self.manager.places[0])
 
-    def before(self) -> dict[str, Package]:
-        """What is installed now, by path."""
-        packages = installed_packages(self.modules) or {}
-        return {path: p for path, p in packages.items() if os.path.isdir(os.path.join(self.request.folder, path))}
+    def before(self) -> tuple[dict[str, Package], frozenset[str]]:
+        """What is installed now, by path, and what of it the project asked for by itself."""
+        folder = self.request.folder
+        record = read_record(folder, self.found.tree) if self.found.tree else None
+        if record is None:
+            packages = self.manager.listed(folder)
+            there = {path: package for path, package in packages.items() if os.path.isdir(os.path.join(folder, path))}
+            return there, self.lockfile.direct
+        return {path: p for path, p in record.as_packages().items() if _is_there(folder, record, path)}, record.direct
 
     def after(self) -> dict[str, Package]:
         """What will be installed, by path."""
-        return expected_packages(self.lockfile, self.target)
+        return expected_packages(self.lockfile, self.manager.target)
 
     def may_run(self, package: Package) -> bool:
         """Whether the package's lifecycle scripts may run."""
         # An alias is known by its real name; what comes inside another package cannot be told from its name.
-        return package.source != Source.BUNDLED and package.known_as in self.allow_scripts
+        ours = (Source.BUNDLED, Source.WORKSPACE, Source.LINK)
+        return package.source not in ours and package.known_as in self.allow_scripts
 
-    def scripts_skipped(self, packages: t.Iterable[Package]) -> tuple[str, ...]:
-        """The ones of ``packages`` that have lifecycle scripts which may not run, as ``name@version``."""
-        return tuple(sorted(p.spec for p in packages if p.has_install_script and not self.may_run(p)))
+    def scripts_skipped(self, installed: t.Mapping[str, Installed]) -> tuple[str, ...]:
+        """Packages that have lifecycle scripts which did not run, as ``name@version``."""
+        entries = (one.package for one in installed.values() if one.has_scripts)
+        return self._not_run(entries)
+
+    def scripts_to_skip(self, packages: t.Iterable[Package]) -> tuple[str, ...]:
+        """Packages of which the lockfile says that they have lifecycle scripts, which will not run."""
+        return self._not_run(package for package in packages if package.has_install_script)
+
+    def _not_run(self, packages: t.Iterable[Package]) -> tuple[str, ...]:
+        own = (Source.WORKSPACE, Source.LINK)
+        return tuple(sorted({p.spec for p in packages if p.source not in own and not self.may_run(p)}))
+
+
+def _is_there(folder: str, record: Record, path: str) -> bool:
+    return all(os.path.isdir(os.path.join(folder, at)) for at in record.packages[path].at)
 
 
 def plan_installation(request: InstallRequest, run: RunCommand) -> Plan | None:
@@ -111,40 +100,32 @@ def plan_installation(request: InstallRequest, run: RunCommand) -> Plan | None:
     started = time.monotonic()
     if not os.path.isdir(request.folder):
         raise ApphostError("is no folder", request.folder)
-    project = checked_project(request.folder, request.manager)
-    if project is None or project.manifest is None:
+    registries = {registry.scope or "": registry.url for registry in request.network.registries}
+    policy = dataclasses.replace(request.policy, registries=registries)
+    project = checked_project(request.folder, request.manager, policy)
+    if project is None:
         return None
-    manifest, lockfile = project.manifest, project.lockfile
-    runtime = inspect_runtime(request.runtime_root, run)
-    if request.check_engines:
-        check_engines(lockfile, manifest, runtime.version)
-    settings = npm.trusted_settings(read_regular_file(os.path.join(request.folder, ".npmrc")))
-    names = {package.known_as for package in lockfile.packages.values()}
+    manager = make_manager(project, request, run)
+    manager.check()
+    names = {package.known_as for package in project.lockfile.packages.values()}
     allow_scripts = tuple(sorted(names & set(request.allow_scripts)))
-    target = this_host(runtime)
+    target = manager.target
     inputs = {
-        "manager": lockfile.manager,
-        "manager_version": runtime.npm_version,
-        "lockfile": lockfile.digest,
-        "manifest": manifest.deciding,
-        "settings": settings,
-        "runtime": runtime.version,
-        "abi": runtime.abi,
+        "manager": manager.name,
+        "lockfile": project.lockfile.digest,
+        "manifest": project.manifests[""].deciding if project.manifests else {},
         "os": target.os,
         "cpu": target.cpu,
         "libc": libc_version(),
         "omit": ["dev"],
         "allow_scripts": allow_scripts,
+        **manager.inputs(),
     }
     return Plan(
         request=request,
-        manifest=manifest,
-        lockfile=lockfile,
-        runtime=runtime,
-        target=target,
+        manager=manager,
         identity=tree_identity(inputs),
         allow_scripts=allow_scripts,
-        settings=settings,
-        placed=intact_tree(os.path.join(request.folder, "node_modules")),
+        found=look(request.folder, manager.places[0], request.verify_full),
         seconds=time.monotonic() - started,
     )

@@ -9,42 +9,50 @@ from dataclasses import dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import InstallResult
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.plan import Plan
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.size import check_size
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import TreeStore
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import difference, listings
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import (
+    Difference,
+    difference,
+    listings,
+)
 
 
 @dataclass(frozen=True)
 class Changes:
     """How what is installed differs from what will be."""
 
-    #: Packages ``added``, ``removed``, ``updated``.
-    counts: dict[str, int]
+    difference: Difference
     #: Before and after, one line a package.
     texts: tuple[str, str]
 
 
 def changes(plan: Plan) -> Changes:
     """Compare what is in the folder with what the lockfile asks for; both come from the same two lists."""
-    before = plan.before()
-    after = before if plan.up_to_date else plan.after()
-    # What was direct before is not on disk: the lockfile there is the new one.
-    direct = plan.lockfile.direct
+    before, direct_before = plan.before()
+    after, direct = (before, direct_before) if plan.up_to_date else (plan.after(), plan.lockfile.direct)
     return Changes(
-        counts=difference(before, after, direct, direct).counts, texts=listings(before, after, direct, direct)
+        difference=difference(before, after, direct_before, direct),
+        texts=listings(before, after, direct_before, direct),
     )
 
 
 def preview(plan: Plan) -> InstallResult:
     """The result that the installation would have; nothing is written, and no network asked."""
-    tree = plan.placed if plan.up_to_date else TreeStore(plan.request.store, None).find(plan.identity)
+    request = plan.request
+    store = TreeStore(request.store, None)
+    tree = plan.placed if plan.up_to_date else store.find(plan.identity)
+    if tree:
+        check_size(request, tree, request.folder if plan.up_to_date else store.tree_path(plan.identity))
     after = plan.after()
     return InstallResult(
         changed=not plan.up_to_date,
-        manager=plan.lockfile.manager,
+        manager=plan.manager.name,
         identity=plan.identity,
         packages=tree.packages if tree else len(after),
         files=tree.files if tree else 0,
         bytes=tree.bytes if tree else 0,
         from_cache=tree is not None,
-        scripts_skipped=tree.scripts_skipped if tree else plan.scripts_skipped(after.values()),
+        drift=plan.found.drift,
+        scripts_skipped=tree.scripts_skipped if tree else plan.scripts_to_skip(after.values()),
     )

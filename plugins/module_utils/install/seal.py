@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import stat
+import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 
@@ -19,41 +20,64 @@ _FOLDER = _PROGRAM = 0o755
 _FILE = 0o644
 
 
-def seal(tree: str, as_root: bool) -> tuple[int, int]:
-    """Give every file of ``tree`` to root with mode 0644 or 0755, every folder 0755; returns files and bytes.
+def seal(base: str, products: t.Iterable[str], as_root: bool, moment: int, outside: t.Collection[str] = ()) -> None:
+    """Give every file of the folders ``products`` below ``base`` to root with mode 0644 or 0755, every folder 0755.
 
-    Only to be called when no process of the build is left. A symbolic link that leads out of the tree, a device, a
-    socket or a pipe is refused.
+    Files get the modification time ``moment`` (seconds): one that is written later shows. Only to be called when no
+    process of the build is left. Refused are devices, sockets and pipes, files with a second name, and symbolic links
+    that lead out of the products, but for those to ``outside``: folders of the project (relative to ``base``) or
+    absolute paths, exactly these.
     """
-    files = size = 0
-    for folder, folders, names in os.walk(tree, onerror=_raise):
-        for name in [*folders, *names]:
-            path = os.path.join(folder, name)
-            status = os.lstat(path)
-            if stat.S_ISLNK(status.st_mode):
-                _check_link(tree, path)
-            elif stat.S_ISREG(status.st_mode):
-                files += 1
-                size += status.st_size
-                os.chmod(path, _PROGRAM if status.st_mode & 0o111 else _FILE)
-            elif stat.S_ISDIR(status.st_mode):
-                os.chmod(path, _FOLDER)
-            else:
-                raise ApphostError("is neither file, folder nor link; a package must not make one", path)
-            if as_root:
-                os.lchown(path, 0, 0)
-    os.chmod(tree, _FOLDER)
-    if as_root:
-        os.lchown(tree, 0, 0)
-    return files, size
+    sealing = _Sealing(base, tuple(products), as_root, moment, frozenset(outside))
+    for product in sealing.products:
+        top = os.path.join(base, product)
+        if os.path.islink(top):
+            raise ApphostError("is a symbolic link; a package must not make one there", top)
+        for folder, folders, names in os.walk(top, onerror=_raise):
+            for name in [*folders, *names]:
+                sealing.seal(os.path.join(folder, name))
+        sealing.seal(top)
 
 
 def _raise(error: OSError) -> None:
     raise error
 
 
-def _check_link(tree: str, path: str) -> None:
-    target = os.readlink(path)
-    end = os.path.normpath(os.path.join(os.path.dirname(path), target))
-    if os.path.isabs(target) or not f"{end}/".startswith(f"{tree}/"):
-        raise ApphostError(f"is a symbolic link out of the tree, to {target[:200]!r}", path)
+class _Sealing:
+    def __init__(
+        self, base: str, products: tuple[str, ...], as_root: bool, moment: int, outside: frozenset[str]
+    ) -> None:
+        self.base = base
+        self.products = products
+        self.as_root = as_root
+        self.moment = moment
+        self.outside = outside
+
+    def seal(self, path: str) -> None:
+        status = os.lstat(path)
+        if stat.S_ISLNK(status.st_mode):
+            self._check_link(path)
+        elif stat.S_ISREG(status.st_mode):
+            if status.st_nlink > 1:
+                # It would be given away, and made readable, under its other name too.
+                raise ApphostError("has a second name (a hard link); a package must not make one", path)
+            os.chmod(path, _PROGRAM if status.st_mode & 0o111 else _FILE)
+            os.utime(path, (self.moment, self.moment))
+        elif stat.S_ISDIR(status.st_mode):
+            os.chmod(path, _FOLDER)
+        else:
+            raise ApphostError("is neither file, folder nor link; a package must not make one", path)
+        if self.as_root:
+            os.lchown(path, 0, 0)
+
+    def _check_link(self, path: str) -> None:
+        target = os.readlink(path)
+        if target in self.outside and os.path.isabs(target):
+            return
+        end = os.path.relpath(os.path.normpath(os.path.join(os.path.dirname(path), target)), self.base)
+        # After a name that could be a link itself, ".." leads who knows where.
+        names = target.split("/")
+        up = next((index for index, name in enumerate(names) if name != ".."), len(names))
+        inside = any(f"{end}/".startswith(f"{product}/") for product in self.products)
+        if os.path.isabs(target) or ".." in names[up:] or not (inside or end in self.outside):
+            raise ApphostError(f"is a symbolic link out of the tree, to {target[:200]!r}", path)

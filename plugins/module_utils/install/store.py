@@ -6,10 +6,11 @@
 ::
 
     <store>/                 root, 0711: the build user passes through and sees nothing
-        trees/<identity>/node_modules/      0700 above: only root reads it, and makes hard links from it
-        cache/npm-<uid>/     the package manager's download cache, the build user's
-        scratch/<random>/    a build under way; whatever is found there without the lock held is rubbish
-        lock                 held while building: one build at a time, and never the same one twice
+        trees/<identity>/<product>          0700 above: only root reads it, and makes hard links from it
+        cache/<manager>-<uid>/              a package manager's download cache, the build user's
+        managers/<name>-<version>/          a package manager that came from the registry, root's
+        scratch/<identity>/                 a build under way; without its lock held it is rubbish
+        locks/<identity>                    alone: it is built or thrown away; shared: it is put in place
 """
 
 from __future__ import annotations
@@ -17,21 +18,33 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import tempfile
 import time
 import typing as t
+from dataclasses import dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
-from ansible_collections.evenkeel.apphost.plugins.module_utils.files import try_lock
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import Account
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.locks import Locks
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.place import remove
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import Tree, intact_tree, links
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import Tree, links, look, read_tree
 
-#: Another build on this host may take so long (seconds) before waiting for it is given up.
+#: Another build of the same tree may take so long (seconds) before waiting for it is given up.
 LOCK_TIMEOUT = 1800.0
 
 _PRIVATE = 0o700
 _PASS_THROUGH = 0o711
+#: The lock of a cache is shared by the builds that use it.
+_CACHE_LOCK = "cache-"
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How large and old a store may become."""
+
+    #: Seconds that a tree stays without being used.
+    max_age: float
+    #: Bytes of the trees that no folder has links to; ``None``: no limit.
+    max_bytes: int | None = None
 
 
 class TreeStore:
@@ -40,82 +53,87 @@ class TreeStore:
     def __init__(self, root: str, account: Account | None) -> None:
         self.root = root
         self.account = account
+        self.locks = Locks(self.path("locks"))
 
-    def _path(self, *names: str) -> str:
+    def path(self, *names: str) -> str:
+        """A path in the store."""
         return os.path.join(self.root, *names)
 
     def tree_path(self, identity: str) -> str:
-        """Where the stored tree's ``node_modules`` is."""
-        return self._path("trees", identity, "node_modules")
+        """Where the products of a stored tree are."""
+        return self.path("trees", identity)
 
-    @property
-    def cache(self) -> str:
-        """The package manager's own cache; what comes out of it is checked against the lockfile by its hash."""
-        return self._path("cache", f"npm-{self.account.uid if self.account else os.geteuid()}")
+    def cache(self, manager: str) -> str:
+        """A package manager's own cache; what comes out of it is checked against the lockfile by its hash."""
+        return self.path("cache", f"{manager}-{self.account.uid if self.account else os.geteuid()}")
 
-    def prepare(self) -> None:
+    def manager_path(self, name: str, version: str) -> str:
+        """Where a package manager is that came from the registry."""
+        return self.path("managers", f"{name}-{version}")
+
+    def prepare(self, manager: str) -> None:
         """Make the store's folders; their owners and modes do not depend on the umask, or on who made them before."""
         us = (os.geteuid(), os.getegid())
         os.makedirs(self.root, exist_ok=True)
         mode = os.lstat(self.root).st_mode
         # The store itself may be more open than it needs to be, but nobody else may write to it.
         _own(self.root, us, (stat.S_IMODE(mode) | _PASS_THROUGH) & ~0o022)
-        for path, mode in (
-            (self._path("trees"), _PRIVATE),
-            (self._path("scratch"), _PASS_THROUGH),
-            (self._path("cache"), _PASS_THROUGH),
+        for name, mode in (
+            ("trees", _PRIVATE),
+            ("locks", _PRIVATE),
+            ("scratch", _PASS_THROUGH),
+            ("managers", _PASS_THROUGH),
+            ("cache", _PASS_THROUGH),
         ):
-            os.makedirs(path, exist_ok=True)
-            _own(path, us, mode)
-        os.makedirs(self.cache, exist_ok=True)
-        _own(self.cache, (self.account.uid, self.account.gid) if self.account else us, _PRIVATE)
+            _folder(self.path(name), us, mode)
+        _folder(self.cache(manager), (self.account.uid, self.account.gid) if self.account else us, _PRIVATE)
 
-    def find(self, identity: str) -> Tree | None:
-        """The stored tree, if it is there and whole."""
-        tree = intact_tree(self.tree_path(identity))
-        return tree if tree and tree.identity == identity else None
+    def find(self, identity: str, full: bool = False) -> Tree | None:
+        """The stored tree, if it is there; ``full``: and every file in it is as it was sealed."""
+        path = self.tree_path(identity)
+        tree = read_tree(path)
+        if tree is None or tree.identity != identity:
+            return None
+        # Else nothing is read again that the seal vouches for: that files are missing shows when they are placed.
+        return look(path, tree.products[0], full=True).intact if full else tree
 
     def discard(self, identity: str) -> None:
-        """Throw a damaged tree away."""
-        remove(self._path("trees", identity))
+        """Throw a tree away; its lock is held."""
+        remove(self.tree_path(identity))
 
     @contextlib.contextmanager
-    def building(self, timeout: float = LOCK_TIMEOUT) -> t.Iterator[None]:
-        """Hold the store's lock, which ends with the process; clean up what killed builds left."""
-        with self._lock_file() as descriptor:
-            deadline = time.monotonic() + timeout
-            while not try_lock(descriptor):
-                if time.monotonic() > deadline:
-                    do = "See what it waits for, or end it, and run again."
-                    raise ApphostError(f"another installation has been building for {timeout:.0f} s", self.root, do)
-                time.sleep(0.1)
-            self._clean()
+    def building(self, identity: str, timeout: float = LOCK_TIMEOUT) -> t.Iterator[None]:
+        """Hold the lock of a tree alone; clean up what a killed build of it left."""
+        with self.locks.held(identity, timeout=timeout) as ours:
+            if not ours:
+                do = "See what it waits for, or end it, and run again."
+                raise ApphostError(f"another process has been building this tree for {timeout:.0f} s", self.root, do)
+            remove(self.path("scratch", identity))
+            yield
+
+    @contextlib.contextmanager
+    def using(self, identity: str, timeout: float = LOCK_TIMEOUT) -> t.Iterator[None]:
+        """Keep a tree from being thrown away meanwhile."""
+        with self.locks.held(identity, shared=True, timeout=timeout) as ours:
+            if not ours:
+                do = "See what it waits for, or end it, and run again."
+                raise ApphostError(f"another process has had this tree for {timeout:.0f} s", self.root, do)
             yield
 
     def tidy(self) -> None:
-        """Clean up what killed builds left, unless one is under way."""
-        if os.path.isdir(self._path("scratch")) and os.listdir(self._path("scratch")):
-            with self._lock_file() as descriptor:
-                if try_lock(descriptor):
-                    self._clean()
+        """Clean up what killed builds left; not what others are at."""
+        scratch = self.path("scratch")
+        for name in os.listdir(scratch) if os.path.isdir(scratch) else ():
+            with self.locks.held(name) as ours:
+                if ours:
+                    remove(os.path.join(scratch, name))
 
     @contextlib.contextmanager
-    def _lock_file(self) -> t.Iterator[int]:
-        descriptor = os.open(self._path("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
-
-    def _clean(self) -> None:
-        for name in os.listdir(self._path("scratch")):
-            remove(self._path("scratch", name))
-
-    @contextlib.contextmanager
-    def scratch(self) -> t.Iterator[str]:
+    def scratch(self, identity: str) -> t.Iterator[str]:
         """A folder for one build, gone afterwards. Its ``work`` is the build user's, the folder itself is not."""
-        path = tempfile.mkdtemp(dir=self._path("scratch"))
+        path = self.path("scratch", identity)
         try:
+            os.mkdir(path, _PRIVATE)
             os.chmod(path, _PASS_THROUGH)
             for name in ("work", "work/project", "work/home", "work/tmp"):
                 os.mkdir(os.path.join(path, name), _PRIVATE)
@@ -129,44 +147,91 @@ class TreeStore:
         if self.account:
             os.lchown(path, self.account.uid, self.account.gid)
 
-    def write(self, path: str, content: bytes) -> None:
-        """Write a file that only the build user can read."""
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        self.give(path)
-
     def publish(self, folder: str, identity: str) -> None:
-        """Take a finished folder (``node_modules`` in it) into the store, in one step."""
+        """Take a finished folder of products into the store, in one step; its lock is held."""
         self.discard(identity)
-        os.rename(folder, self._path("trees", identity))
-
-    def sweep(self, unused_for: float) -> list[str]:
-        """Delete trees that no folder has links to, and none was made from for ``unused_for`` seconds; returns them.
-
-        A tree with links takes no room of its own. One too many deleted is built again, and while a build is under
-        way, nothing is deleted: the next time will do.
-        """
-        trees = self._path("trees")
-        if not os.path.isdir(trees):
-            return []
-        with self._lock_file() as descriptor:
-            if not try_lock(descriptor):
-                return []
-            oldest = time.time() - unused_for
-            unused = [
-                name
-                for name in sorted(os.listdir(trees))
-                if os.lstat(os.path.join(trees, name)).st_mtime < oldest and links(self.tree_path(name)) <= 1
-            ]
-            for name in unused:
-                self.discard(name)
-            return unused
+        os.rename(folder, self.tree_path(identity))
 
     def touch(self, identity: str) -> None:
         """Remember that a tree was used now."""
         with contextlib.suppress(FileNotFoundError):
-            os.utime(self._path("trees", identity))
+            os.utime(self.tree_path(identity))
+
+    def sweep(self, bounds: Bounds, spared: t.Container[str] = ()) -> list[str]:
+        """Delete trees that nobody needs: too old ones, then the longest unused while there is too much; returns them.
+
+        A tree that a folder has links to stays: it takes no room of its own. So does one that is being built or placed.
+        """
+        trees = self.path("trees")
+        unused = sorted(
+            (os.lstat(os.path.join(trees, name)).st_mtime, name)
+            for name in (os.listdir(trees) if os.path.isdir(trees) else ())
+            if links(self.tree_path(name)) <= 1
+        )
+        sizes = {name: self._bytes(name) for _used, name in unused} if bounds.max_bytes is not None else {}
+        excess = sum(sizes.values()) - (bounds.max_bytes or 0) if sizes else 0
+        oldest = time.time() - bounds.max_age
+        gone = []
+        for used, name in unused:
+            if name not in spared and (used < oldest or excess > 0) and self._discard_unused(name):
+                excess -= sizes.get(name, 0)
+                gone.append(name)
+        return gone
+
+    def _discard_unused(self, identity: str) -> bool:
+        with self.locks.held(identity) as ours:
+            # It may have been placed since it was looked at.
+            if not ours or links(self.tree_path(identity)) > 1:
+                return False
+            self.discard(identity)
+            return True
+
+    def _bytes(self, identity: str) -> int:
+        tree = read_tree(self.tree_path(identity))
+        return tree.bytes if tree else 0
+
+    @contextlib.contextmanager
+    def caching(self, manager: str) -> t.Iterator[None]:
+        """Use a manager's cache; it is not emptied meanwhile."""
+        with self.locks.held(_CACHE_LOCK + manager, shared=True, timeout=LOCK_TIMEOUT):
+            yield
+
+    def bound_cache(self, manager: str, max_bytes: int, separable: bool) -> None:
+        """Keep a manager's cache below ``max_bytes``, unless another build uses it now.
+
+        ``separable``: any file of it may go without harm to the others, so the oldest do; else all of it goes.
+        """
+        with self.locks.held(_CACHE_LOCK + manager) as ours:
+            if ours and os.path.isdir(self.cache(manager)):
+                _bound(self.cache(manager), max_bytes, separable)
+
+
+def _bound(cache: str, max_bytes: int, separable: bool) -> None:
+    files = []
+    # By descriptors: the folder is the build user's.
+    for folder, _folders, names, descriptor in os.fwalk(cache):
+        for name in names:
+            status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+            files.append((max(status.st_mtime, status.st_atime), status.st_blocks * 512, folder, name))
+    excess = sum(size for _used, size, _folder, _name in files) - max_bytes
+    if excess > 0 and not separable:
+        remove(cache)
+        return
+    gone: dict[str, set[str]] = {}
+    for _used, size, folder, name in sorted(files):
+        if excess <= 0:
+            break
+        excess -= size
+        gone.setdefault(folder, set()).add(name)
+    for folder, _folders, _names, descriptor in os.fwalk(cache) if gone else ():
+        for name in gone.get(folder, ()):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=descriptor)
+
+
+def _folder(path: str, owner: tuple[int, int], mode: int) -> None:
+    os.makedirs(path, exist_ok=True)
+    _own(path, owner, mode)
 
 
 def _own(path: str, owner: tuple[int, int], mode: int) -> None:

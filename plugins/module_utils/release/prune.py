@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.files import sync_directory
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import build_account
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import TreeStore
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import Bounds, TreeStore
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release import host
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.info import previous_good
@@ -77,5 +77,5 @@ def prune(layout: AppLayout, keep: int) -> Choice:
         for leftover in leftovers:
             shutil.rmtree(leftover)
     # A cache: what goes from here changes no release.
-    TreeStore(layout.store, build_account(None)).sweep(_TREES_KEPT)
+    TreeStore(layout.store, build_account(None)).sweep(Bounds(_TREES_KEPT))
     return choice

@@ -24,6 +24,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer
     InstallResult,
     install_dependencies,
 )
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import Network
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release import host
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.environment import environment_file, launcher
@@ -56,15 +57,6 @@ _SITE = "Run site.yml for this host first."
 _PROGRAMS = {"nodejs": "node"}
 
 
-@dataclass(frozen=True)
-class Registry:
-    """Where packages come from; None: as the package manager has it by itself."""
-
-    address: str | None = None
-    token: str | None = field(default=None, repr=False)
-    ca_file: str | None = None
-
-
 @dataclass
 class Report:
     """What staging did. ``seconds`` by phase: verify, unpack, install, finish, total."""
@@ -82,7 +74,7 @@ class Stage:
     manifest: Manifest
     secrets: t.Mapping[str, str]
     run: RunCommand
-    registry: Registry = Registry()
+    network: Network = field(default_factory=Network)
     install: t.Callable[[InstallRequest, RunCommand], InstallResult] = install_dependencies
     group_id: t.Callable[[str], int] = lambda name: grp.getgrnam(name).gr_gid
     chown: Chown = os.chown
@@ -234,9 +226,7 @@ class Stage:
             runtime_root=self.manifest["runtime"]["root"],
             manager=options["manager"],
             allow_scripts=tuple(options["allow_scripts"]),
-            registry=self.registry.address,
-            registry_token=self.registry.token,
-            ca_file=self.registry.ca_file,
+            network=self.network,
         )
         return self.install(request, self.run)
 

@@ -87,7 +87,7 @@ def test_check_mode_says_what_would_change_and_changes_nothing(params: dict[str,
     diff = result["diff"]
     assert diff["before_header"] == f"{params['path']}/node_modules"
     assert "node_modules/ms 2.0.0\n" in diff["before"] and "node_modules/left-pad 1.3.0\n" in diff["before"]
-    assert "node_modules/ms 2.1.3\n" in diff["after"] and "node_modules/debug 4.4.3\n" in diff["after"]
+    assert "node_modules/ms 2.1.3\n" in diff["after"] and "node_modules/debug 4.4.3 (direct)\n" in diff["after"]
     assert "node_modules/ws" not in diff["after"]
     assert not pathlib.Path(params["store"]).exists()
 

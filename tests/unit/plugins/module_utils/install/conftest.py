@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install import installer, plan
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import Account
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.identity import Runtime
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers import node
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import Target
 
 from .world import World
@@ -24,7 +25,7 @@ def fixture_world(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Wo
     def this_host(runtime: Runtime) -> Target:
         return Target(cpu="x64", libc="glibc", node=runtime.version, npm=runtime.npm_version)
 
-    monkeypatch.setattr(plan, "this_host", this_host)
+    monkeypatch.setattr(node, "this_host", this_host)
     monkeypatch.setattr(plan, "libc_version", lambda: "glibc 2.36")
     monkeypatch.setattr(installer, "build_account", lambda _name: None)
     for name in ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"):

@@ -16,6 +16,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.common import App
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install import identity, plan
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.identity import Runtime, inspect_runtime
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.plan import plan_installation
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import Network, Registry
 
 from .world import World, make_runtime
 
@@ -100,7 +101,9 @@ def test_the_same_inputs_give_the_same_identity(world: World) -> None:
     assert len(first) == 64
     assert identity_of(world) == first
     # Neither where things are, nor what is fetched from where, nor a name that is not in the lockfile.
-    moved = dataclasses.replace(world.request(), registry="https://npm.example.com/", allow_scripts=("gone",))
+    moved = dataclasses.replace(
+        world.request(), network=Network((Registry("https://npm.example.com/"),)), allow_scripts=("gone",)
+    )
     found = plan_installation(moved, no_run)
     assert found
     assert found.identity == first

@@ -10,8 +10,14 @@ import pathlib
 import shutil
 import typing as t
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import InstallRequest
+import pytest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import (
+    InstallRequest,
+    install_dependencies,
+)
 
+CI = ["ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--json", "--prefer-offline"]
 FIXTURES = pathlib.Path(__file__).parents[1] / "lockfile" / "fixtures"
 
 
@@ -121,3 +127,10 @@ class World:
         """What an installation must not leave."""
         beside = [path.name for path in self.app.iterdir() if path.name.startswith(".apphost")]
         return beside + [path.name for path in (self.store / "scratch").iterdir()]
+
+
+def failure(world: World, request: InstallRequest | None = None) -> str:
+    """The words of an installation that fails, without the world's own path."""
+    with pytest.raises(ApphostError) as caught:
+        install_dependencies(request or world.request(), world.npm)
+    return caught.value.message.replace(str(world.base), "")

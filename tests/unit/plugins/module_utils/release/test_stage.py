@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import InstallRequest, InstallResult
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import Network, Registry
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release import host
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release import stage as s
@@ -26,6 +27,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.release.manifest 
 
 from .test_bundle import app, write_app
 
+NETWORK = Network((Registry("https://registry.invalid", token="token"),), ca_file="/ca.crt")
 SECRETS = {"PASSWORD": 'hun"ter2'}
 
 
@@ -67,7 +69,7 @@ class World:
             manifest=bundle.manifest,
             secrets=SECRETS if secrets is None else secrets,
             run=self.run,
-            registry=s.Registry("https://registry.invalid", "token", "/ca.crt"),
+            network=NETWORK,
             install=self.install,
             group_id=self.group_id,
             chown=self.chown,
@@ -177,9 +179,7 @@ def test_dependencies_are_installed_as_the_release_says(world: World) -> None:
             runtime_root=str(world.runtime),
             manager="none",
             allow_scripts=("sharp",),
-            registry="https://registry.invalid",
-            registry_token="token",
-            ca_file="/ca.crt",
+            network=NETWORK,
         )
     ]
 

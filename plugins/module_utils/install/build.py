@@ -1,0 +1,134 @@
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Build one tree: fetch, check, run what is allowed to run, seal, and take it into the store."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+import typing as t
+
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import Account
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.contents import (
+    CONTENTS,
+    RECORD,
+    read_contents,
+)
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.place import remove
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.plan import Plan
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.record import Installed, make_record
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.seal import seal
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import TreeStore
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import Tree, write_marker, write_sealed
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import joined
+
+
+class Laps:
+    """Seconds by phase."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def lap(self, phase: str) -> None:
+        """A phase ends now."""
+        now = time.monotonic()
+        self.seconds[phase] = round(self.seconds.get(phase, 0.0) + now - self._last, 3)
+        self._last = now
+
+
+def build(plan: Plan, store: TreeStore, account: Account | None, run: RunCommand, laps: Laps) -> Tree:
+    """Build the tree of ``plan`` into the store, which has its lock. Raises ApphostError; then nothing is left."""
+    manager = plan.manager
+    with store.scratch(plan.identity) as scratch:
+        job = Job(os.path.join(scratch, "work"), store.cache(manager.name), store.path("managers"), account, run)
+        with store.caching(manager.name):
+            manager.fetch(job)
+        laps.lap("fetch")
+        installed = manager.installed(job)
+        problems = manager.disagreements(installed)
+        if problems:
+            what = f"what {manager.name} installed is not what the lockfile says: {joined(problems)}"
+            do = f"Run again; when it stays so: {manager.project.format.remake}"
+            raise ApphostError(what, manager.project.lockfile.path, do)
+        allowed = {path: one for path, one in installed.items() if plan.may_run(one.package)}
+        if allowed:
+            manager.run_scripts(job, allowed)
+            laps.lap("scripts")
+        manager.finish(job)
+        # From here on no process of the build is left, and nobody but us can reach the tree.
+        final = os.path.join(scratch, "final")
+        products = _move(manager.places, job.project, final)
+        remove(job.work)
+        tree = _seal(plan, final, products, installed, account is not None)
+        # A tree that has its name must have its bytes too, even if the power fails now.
+        code, _out, err = run(["sync", "--file-system", final])
+        if code:
+            raise ApphostError(f"cannot be written to the disk: {err.strip()[:300]}", final)
+        store.publish(final, plan.identity)
+        laps.lap("seal")
+        return tree
+
+
+def _move(places: t.Sequence[str], project: str, final: str) -> tuple[str, ...]:
+    """Take the products out of the build user's folder; returns those there are, and always the first one."""
+    os.mkdir(final, 0o700)
+    products = []
+    for place in places:
+        built, sealed = os.path.join(project, place), os.path.join(final, place)
+        there = os.path.lexists(built)
+        if there and not stat.S_ISDIR(os.lstat(built).st_mode):
+            raise ApphostError("is no folder; a package must not replace it", place)
+        if there or place == places[0]:
+            os.makedirs(os.path.dirname(sealed), exist_ok=True)
+            if there:
+                os.rename(built, sealed)
+            else:
+                os.mkdir(sealed)
+            products.append(place)
+    return tuple(products)
+
+
+def _seal(
+    plan: Plan, final: str, products: tuple[str, ...], installed: t.Mapping[str, Installed], as_root: bool
+) -> Tree:
+    """Seal what was built, and write down what it is."""
+    manager = plan.manager
+    moment = int(time.time())
+    seal(final, products, as_root, moment, manager.outside)
+    contents = read_contents(final, products)
+    record = make_record(
+        final,
+        products,
+        installed,
+        manager.project.lockfile.direct,
+        contents,
+        manager.watched,
+        manager.own_records,
+    ).dump()
+    files, size = len(contents.files), sum(contents.sizes.values())
+    record_sha256 = write_sealed(final, products[0], RECORD, record, moment)
+    contents.files[f"{products[0]}/{RECORD}"] = record_sha256
+    tree = Tree(
+        identity=plan.identity,
+        manager=manager.name,
+        products=products,
+        packages=sum(any(_within(at, products) for at in one.at) for one in installed.values()),
+        # The record, the contents and the marker.
+        files=files + 3,
+        bytes=size,
+        scripts_skipped=plan.scripts_skipped(installed),
+        sealed_at=moment,
+        record_sha256=record_sha256,
+        contents_sha256=write_sealed(final, products[0], CONTENTS, contents.dump(), moment),
+    )
+    write_marker(final, tree)
+    return tree
+
+
+def _within(folder: str, products: t.Sequence[str]) -> bool:
+    return any(f"{folder}/".startswith(f"{product}/") for product in products)

@@ -1,0 +1,121 @@
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every file of a tree with its hash: written down when the tree is sealed, compared when somebody wants to be sure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import typing as t
+from dataclasses import dataclass, field
+
+#: Files of ours in a tree: the marker, the record of packages, and the contents themselves.
+MARKER = ".apphost-tree.json"
+RECORD = ".apphost-packages.json"
+CONTENTS = ".apphost-files.json"
+
+#: What the contents do not list: they come after them.
+_LATER = (MARKER, CONTENTS)
+_CHUNK = 1024 * 1024
+
+
+@dataclass
+class Contents:
+    """What is in the products of a tree; paths are relative to the project."""
+
+    #: Regular files -> SHA-256 (hex).
+    files: dict[str, str] = field(default_factory=dict)
+    #: Those of them that can be executed.
+    programs: set[str] = field(default_factory=set)
+    #: Symbolic links -> target.
+    links: dict[str, str] = field(default_factory=dict)
+    folders: set[str] = field(default_factory=set)
+    #: Sizes of the files in bytes; not written down.
+    sizes: dict[str, int] = field(default_factory=dict)
+
+    def dump(self) -> bytes:
+        """As the bytes of a file."""
+        value = {
+            "files": self.files,
+            "folders": sorted(self.folders),
+            "links": self.links,
+            "programs": sorted(self.programs),
+        }
+        return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+    @classmethod
+    def load(cls, content: bytes) -> Contents:
+        """The contents that were dumped. Raises ``ValueError``, ``KeyError`` or ``TypeError`` for anything else."""
+        value = json.loads(content)
+        return cls(dict(value["files"]), set(value["programs"]), dict(value["links"]), set(value["folders"]))
+
+    def differences(self, now: Contents) -> list[str]:
+        """What is otherwise ``now``, in words; empty: nothing."""
+        before = {*self.files, *self.links, *self.folders}
+        after = {*now.files, *now.links, *now.folders}
+        changed = {path for path in before & after if self._what(path) != now._what(path)}
+        return (
+            [f"{path} is gone" for path in sorted(_tops(before - after))]
+            + [f"{path} was added" for path in sorted(_tops(after - before))]
+            + [f"{path} was changed" for path in sorted(changed)]
+        )
+
+    def _what(self, path: str) -> tuple[str | None, str | None, bool]:
+        return self.files.get(path), self.links.get(path), path in self.programs
+
+
+def _tops(paths: set[str]) -> set[str]:
+    """Those that are not below another one."""
+    return {path for path in paths if os.path.dirname(path) not in paths}
+
+
+def read_contents(base: str, products: t.Iterable[str]) -> Contents:
+    """Read every file of the folders ``products`` below ``base``. Raises ``OSError``.
+
+    A device, a socket or a pipe counts as a file without content.
+    """
+    contents = Contents()
+    for product in products:
+        path = os.path.join(base, product)
+        if os.path.islink(path):
+            contents.links[product] = os.readlink(path)
+        elif os.path.isdir(path):
+            _read(base, product, contents)
+    return contents
+
+
+def _read(base: str, folder: str, contents: Contents) -> None:
+    contents.folders.add(folder)
+    # A stack instead of recursion: how deep a tree is, is not ours to say.
+    todo = [folder]
+    while todo:
+        folder = todo.pop()
+        with os.scandir(os.path.join(base, folder)) as entries:
+            for entry in entries:
+                path = f"{folder}/{entry.name}"
+                if entry.is_symlink():
+                    contents.links[path] = os.readlink(entry.path)
+                elif entry.is_dir(follow_symlinks=False):
+                    contents.folders.add(path)
+                    todo.append(path)
+                elif entry.name not in _LATER:
+                    _read_file(entry, path, contents)
+
+
+def _read_file(entry: os.DirEntry[str], path: str, contents: Contents) -> None:
+    status = entry.stat(follow_symlinks=False)
+    contents.files[path] = file_sha256(entry.path) if entry.is_file(follow_symlinks=False) else ""
+    contents.sizes[path] = status.st_size
+    if status.st_mode & 0o111:
+        contents.programs.add(path)
+
+
+def file_sha256(path: str) -> str:
+    """SHA-256 (hex) of a regular file; a link is not followed. Raises ``OSError``."""
+    digest = hashlib.sha256()
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,146 @@
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the plan, the build and the explanation of failures need of a package manager."""
+
+from __future__ import annotations
+
+import abc
+import os
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import RunCommand
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import Account, as_account
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.record import Installed
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import InstallRequest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Package
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.reader import Project
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import Target
+
+
+@dataclass(frozen=True)
+class Job:
+    """A build under way: the build user's folders, and the one way to run a program in them."""
+
+    #: Holds ``project``, ``home`` and ``tmp``.
+    work: str
+    #: The manager's own cache, and where it is when it came from the registry.
+    cache: str
+    programs: str
+    account: Account | None
+    run: RunCommand
+
+    @property
+    def project(self) -> str:
+        return os.path.join(self.work, "project")
+
+    @property
+    def home(self) -> str:
+        return os.path.join(self.work, "home")
+
+    @property
+    def temporary(self) -> str:
+        return os.path.join(self.work, "tmp")
+
+    def write(self, path: str, content: bytes) -> None:
+        """Write a file below ``work`` that only the build user can read, and the folders that it needs."""
+        folder = self.work
+        *parents, name = path.split("/")
+        for parent in parents:
+            folder = os.path.join(folder, parent)
+            if not os.path.isdir(folder):
+                os.mkdir(folder, 0o700)
+                self._give(folder)
+        full = os.path.join(folder, name)
+        descriptor = os.open(full, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        self._give(full)
+
+    def _give(self, path: str) -> None:
+        if self.account:
+            os.lchown(path, self.account.uid, self.account.gid)
+
+    def call(
+        self, argv: t.Sequence[str], environment: t.Mapping[str, str], contained: bool = False
+    ) -> tuple[int, str, str]:
+        """Run a program in the project as the build user; exit status, output, errors. No argument may be a secret.
+
+        It sees ``environment`` and folders of its own, nothing else of ours. ``contained``: nothing that it started
+        outlives it.
+        """
+        variables = {"HOME": self.home, "TMPDIR": self.temporary, "LC_ALL": "C.UTF-8", **environment}
+        return self.run(as_account(argv, self.account, self.project, variables, contained))
+
+
+class Manager(abc.ABC):
+    """One package manager, about to install one project."""
+
+    #: As in ``Lockfile.manager``.
+    name: t.ClassVar[str]
+    #: The file of settings that an artifact may bring.
+    config_file: t.ClassVar[str]
+    #: Any file of its cache may go without harm to the others.
+    separable_cache: t.ClassVar[bool] = False
+
+    def __init__(self, project: Project, request: InstallRequest) -> None:
+        self.project = project
+        self.request = request
+
+    @property
+    @abc.abstractmethod
+    def target(self) -> Target:
+        """What the tree has to fit."""
+
+    @property
+    @abc.abstractmethod
+    def places(self) -> tuple[str, ...]:
+        """All folders of the project that packages may be put into; the first one is always made."""
+
+    @property
+    def outside(self) -> frozenset[str]:
+        """Where symbolic links may lead out of these: to folders of the project, and to absolute paths."""
+        return frozenset(folder for folder in self.project.manifests if folder)
+
+    @abc.abstractmethod
+    def check(self) -> None:
+        """Refuse a project that this manager, or the runtime, is not for. Raises ApphostError."""
+
+    @abc.abstractmethod
+    def inputs(self) -> dict[str, t.Any]:
+        """What of the manager, the runtime and the settings decides the tree; plain JSON."""
+
+    @abc.abstractmethod
+    def fetch(self, job: Job) -> None:
+        """Install the packages into ``job.project``, running no code of any. Raises ApphostError that explains."""
+
+    @abc.abstractmethod
+    def installed(self, job: Job) -> dict[str, Installed]:
+        """What is in ``job.project`` after that, by the lockfile's path of each package."""
+
+    @abc.abstractmethod
+    def disagreements(self, installed: t.Mapping[str, Installed]) -> list[str]:
+        """How that differs from what the lockfile says; empty: it does not."""
+
+    @abc.abstractmethod
+    def run_scripts(self, job: Job, allowed: t.Mapping[str, Installed]) -> None:
+        """Run the lifecycle scripts of these packages, without any token. Raises ApphostError."""
+
+    @abc.abstractmethod
+    def finish(self, job: Job) -> None:
+        """Make the tree one that can be put anywhere, after everything has run. Raises ApphostError."""
+
+    @property
+    def own_records(self) -> tuple[str, ...]:
+        """Files in which the manager itself writes down what it installed, relative to the project."""
+        return ()
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """Folders whose names must not change, besides those that hold packages; relative to the project."""
+        return ()
+
+    def listed(self, folder: str) -> dict[str, Package]:
+        """What the manager itself says is installed in a project that we did not install into; empty: nothing."""
+        return {}

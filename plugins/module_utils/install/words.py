@@ -1,0 +1,86 @@
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What package managers say, in words for people: short, on one line, without secrets."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+import urllib.parse
+
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+
+#: Characters of a manager's words that are shown.
+SHOWN = 600
+
+FREE_SPACE = "Free some space (or prune old releases) and run again."
+
+
+def shortened(words: str, secrets: t.Iterable[str]) -> str:
+    """The words in one bounded line, without secrets."""
+    for secret in secrets:
+        words = words.replace(secret, "***").replace(urllib.parse.quote(secret, safe=""), "***")
+    words = re.sub(r"//[^/\s@]+@", "//***@", words)
+    words = re.sub(r"npm_[0-9A-Za-z]{20,}|(_authToken|_auth|_password)\s*=\s*\S+", "***", words)
+    line = re.sub(r"\s+", " ", words).strip()
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]} …"
+
+
+def registry_host(registry: str | None, default: str = "the npm registry") -> str:
+    """How a registry is called in an error: its host, never a password in its address."""
+    match = re.match(r"[a-z+]+://(?:[^/@]*@)?([^/\s]+)", registry or "")
+    return f"the registry {match[1]}" if match else default
+
+
+class Failures:
+    """Errors of one manager's run: ``where`` begins each; ``said`` are its words, already shortened."""
+
+    def __init__(self, where: str, said: str) -> None:
+        self.where = where
+        self.said = said
+
+    def error(self, what: str, do: str | None = None) -> ApphostError:
+        """Any failure."""
+        return ApphostError(what, self.where, do, manager_output=self.said)
+
+    def no_space(self) -> ApphostError:
+        return self.error("no space left on the device", FREE_SPACE)
+
+    def unreachable(self, at: str, code: str) -> ApphostError:
+        do = "Check the registry's address, the network and the proxy; nothing was changed."
+        return self.error(f"{at} cannot be reached ({code})", do)
+
+    def broken_off(self, at: str, code: str) -> ApphostError:
+        do = "It was tried again; see what is between this host and the registry. Nothing was changed."
+        return self.error(f"{at} breaks off in the middle of a package ({code})", do)
+
+    def server_error(self, at: str, code: str) -> ApphostError:
+        do = "It was tried again; look at the registry's own log. Nothing was changed."
+        return self.error(f"{at} fails ({code})", do)
+
+    def untrusted(self, at: str, code: str) -> ApphostError:
+        do = "Set ca_file to a file on the host with the authority's certificate."
+        return self.error(f"the certificate of {at} is not trusted ({code})", do)
+
+    def refused(self, at: str, code: str, file: str) -> ApphostError:
+        do = f"Check the registry token. ({file} of the artifact is not read for registries or tokens.)"
+        return self.error(f"{at} refuses access ({code})", do)
+
+    def no_package(self, at: str, summary: str, file: str) -> ApphostError:
+        do = f"Is it private, or at another registry? ({file} of the artifact is not read for registries.)"
+        return self.error(f"{at} does not have a package: {summary}", do)
+
+    def no_version(self, at: str, summary: str) -> ApphostError:
+        do = "Was it withdrawn, or is the registry a mirror that lags behind?"
+        return self.error(f"{at} lacks a version that the lockfile names: {summary}", do)
+
+    def altered(self, package: str, at: str) -> ApphostError:
+        return self.error(
+            f"{package} from {at} is not what the lockfile was made with (integrity mismatch)",
+            "Somebody changed the package at the registry, or the lockfile by hand: find out before you go on.",
+        )
+
+    def not_cached(self, summary: str) -> ApphostError:
+        do = "Install once without offline, or give the packages as a packed set."
+        return self.error(f"the cache of this host lacks a package, and offline is set: {summary}", do)

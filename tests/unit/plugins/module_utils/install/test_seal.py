@@ -1,0 +1,113 @@
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a sealed tree looks like, and what is not let into one."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import stat
+import typing as t
+
+import pytest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import install_dependencies
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.seal import seal
+
+from .world import World, failure
+
+
+def test_the_tree_is_sealed(world: World, owners: dict[str, t.Any]) -> None:
+    world.npm.meddle = lambda tree: (tree / "ms" / "index.js").chmod(0o6666)
+
+    install_dependencies(world.request(), world.npm)
+
+    tree = world.app / "node_modules"
+    modes = {path: stat.S_IMODE(path.lstat().st_mode) for path in tree.rglob("*") if not path.is_symlink()}
+    assert {mode for path, mode in modes.items() if path.is_dir()} == {0o755}
+    assert {str(path.relative_to(tree)) for path, mode in modes.items() if path.is_file() and mode != 0o644} == {
+        "semver/index.js"
+    }
+    assert modes[tree / "semver" / "index.js"] == 0o755
+    sealed = {path.split("/final/", 1)[1]: owner for path, owner in owners.items() if "/final/" in path}
+    inside = {f"node_modules/{path.relative_to(tree)}" for path in tree.rglob("*")}
+    inside -= {f"node_modules/.apphost-{name}.json" for name in ("tree", "packages", "files")}
+    assert sealed == dict.fromkeys({"node_modules", *inside}, (0, 0))
+
+
+def test_without_root_files_are_copied(world: World) -> None:
+    install_dependencies(world.request(), world.npm)
+
+    assert (world.app / "node_modules/ms/index.js").stat().st_nlink == 1
+
+
+def test_modes_do_not_depend_on_the_umask(world: World) -> None:
+    before = os.umask(0o077)
+    try:
+        install_dependencies(world.request(), world.npm)
+        assert os.umask(0o077) == 0o077
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE((world.app / "node_modules").stat().st_mode) == 0o755
+    assert stat.S_IMODE((world.app / "node_modules/ms").stat().st_mode) == 0o755
+    assert stat.S_IMODE((world.store / "trees").stat().st_mode) == 0o700
+    assert stat.S_IMODE((world.store / "scratch").stat().st_mode) == 0o711
+
+
+@pytest.mark.parametrize("target", ["/etc/shadow", "../../../etc/shadow", "../.."])
+def test_a_link_out_of_the_tree_is_refused(world: World, target: str) -> None:
+    world.npm.meddle = lambda tree: (tree / "ms" / "shadow").symlink_to(target)
+
+    assert f"/ms/shadow: is a symbolic link out of the tree, to {target!r}" in failure(world)
+    assert (world.trees, world.rubbish) == ([], [])
+
+
+def test_a_pipe_is_refused(world: World) -> None:
+    world.npm.meddle = lambda tree: os.mkfifo(tree / "ms" / "pipe")
+
+    assert "/ms/pipe: is neither file, folder nor link" in failure(world)
+
+
+def test_a_link_through_another_link_is_refused(world: World) -> None:
+    def meddle(tree: pathlib.Path) -> None:
+        (tree / "ms/one").symlink_to("../semver")
+        (tree / "ms/two").symlink_to("one/../../..")
+
+    world.npm.meddle = meddle
+
+    assert "/ms/two: is a symbolic link out of the tree" in failure(world)
+
+
+def test_a_file_with_a_second_name_is_refused(world: World, tmp_path: pathlib.Path) -> None:
+    """Else a lifecycle script could have a file of somebody else's given away."""
+    (tmp_path / "secret").write_text("secret")
+    world.npm.meddle = lambda tree: os.link(tmp_path / "secret", tree / "ms/secret")
+
+    assert "/ms/secret: has a second name (a hard link)" in failure(world)
+
+
+def test_a_tree_that_became_a_link_is_refused(world: World) -> None:
+    def meddle(tree: pathlib.Path) -> None:
+        tree.rename(tree.parent / "elsewhere")
+        tree.symlink_to("elsewhere")
+
+    world.npm.meddle = meddle
+
+    assert "node_modules: is no folder; a package must not replace it" in failure(world)
+
+
+def test_links_out_of_the_tree_to_what_is_allowed(tmp_path: pathlib.Path) -> None:
+    modules = tmp_path / "node_modules"
+    (modules / "@acme").mkdir(parents=True)
+    (modules / "@acme/one").symlink_to("../../packages/one")
+    (modules / "python").symlink_to("/usr/bin/python3")
+
+    seal(str(tmp_path), ["node_modules"], False, 1, {"packages/one", "/usr/bin/python3"})
+
+    for target in ("../../packages/two", "../../packages/one/lib", "../../packages", "/usr/bin/python2"):
+        (modules / "@acme/other").symlink_to(target)
+        with pytest.raises(ApphostError, match="is a symbolic link out of the tree"):
+            seal(str(tmp_path), ["node_modules"], False, 1, {"packages/one", "/usr/bin/python3"})
+        (modules / "@acme/other").unlink()
