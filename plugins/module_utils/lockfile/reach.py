@@ -6,13 +6,22 @@
 from __future__ import annotations
 
 import dataclasses
+import types
 import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Package
 
 
-def reached(packages: t.Mapping[str, Package], roots: t.Iterable[str], optional: bool) -> set[str]:
-    """Paths of ``roots`` and of all that they need, and with ``optional`` of all that they can do without too."""
+def reached(
+    packages: t.Mapping[str, Package],
+    roots: t.Iterable[str],
+    optional: bool,
+    originals: t.Mapping[str, str] = types.MappingProxyType({}),
+) -> set[str]:
+    """Paths of ``roots`` and of all that they need, and with ``optional`` of all that they can do without too.
+
+    ``originals`` are paths of patched packages with those of what is patched, which is fetched too.
+    """
     found: set[str] = set()
     todo = list(roots)
     while todo:
@@ -23,16 +32,24 @@ def reached(packages: t.Mapping[str, Package], roots: t.Iterable[str], optional:
             todo += package.needs
             if optional:
                 todo += package.wants
+            if path in originals:
+                todo.append(originals[path])
     return found
 
 
-def marked(packages: t.Mapping[str, Package], needs: t.Sequence[str], wants: t.Sequence[str]) -> dict[str, Package]:
+def marked(
+    packages: t.Mapping[str, Package],
+    needs: t.Sequence[str],
+    wants: t.Sequence[str],
+    originals: t.Mapping[str, str] = types.MappingProxyType({}),
+) -> dict[str, Package]:
     """The packages with ``dev`` and ``optional`` as they follow from what is asked for in production.
 
-    What production does not reach is ``dev``; what it does not reach by needs alone is ``optional``.
+    What production does not reach is ``dev``; what it does not reach by needs alone is ``optional``, and so is the
+    original of a patched package, which is not installed.
     """
     required = reached(packages, needs, optional=False)
-    production = reached(packages, (*needs, *wants), optional=True)
+    production = reached(packages, (*needs, *wants), optional=True, originals=originals)
     optional = production - required
     return {
         path: dataclasses.replace(package, dev=path not in production, optional=path in optional)

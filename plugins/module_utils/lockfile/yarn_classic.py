@@ -11,7 +11,6 @@ installs, going by each package's own ``package.json``.
 
 from __future__ import annotations
 
-import base64
 import functools
 import hashlib
 import json
@@ -22,6 +21,7 @@ from dataclasses import dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile import addresses
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.integrity import from_hex
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import (
     Format,
     Lockfile,
@@ -51,7 +51,7 @@ def split_pattern(pattern: str) -> tuple[str, str]:
     return name, wanted
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=65536)
 def _is_name(name: str) -> bool:
     return package_name(f"node_modules/{name}") == name
 
@@ -218,7 +218,7 @@ class _Graph:
         address, sha1, source = _address(known.entry.values.get("resolved"), real_name or known.name, known.version)
         integrity = known.entry.values.get("integrity")
         if integrity is None and sha1 is not None:
-            integrity = f"sha1-{base64.b64encode(bytes.fromhex(sha1)).decode()}"
+            integrity = from_hex("sha1", sha1)
         return Package(
             path=known.path,
             name=known.name,
