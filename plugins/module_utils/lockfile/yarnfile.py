@@ -104,9 +104,9 @@ class _Reader:
     def _keys(self, line: str) -> None:
         if line.startswith(_MERGE):
             raise self.error("holds the marks of an unresolved merge")
-        self.end_entry()
         if line[-1] != ":":
             raise self._not_understood(line)
+        self.end_entry()
         self.entry = Entry(self.number, [])
         position = 0
         while True:
