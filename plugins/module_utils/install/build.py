@@ -109,15 +109,15 @@ def _seal(
         contents,
         manager.watched,
         manager.own_records,
-    ).dump()
+    )
     files, size = len(contents.files), sum(contents.sizes.values())
-    record_sha256 = write_sealed(final, products[0], RECORD, record, moment)
+    record_sha256 = write_sealed(final, products[0], RECORD, record.dump(), moment)
     contents.files[f"{products[0]}/{RECORD}"] = record_sha256
     tree = Tree(
         identity=plan.identity,
         manager=manager.name,
         products=products,
-        packages=sum(any(_within(at, products) for at in one.at) for one in installed.values()),
+        packages=len(record.packages),
         # The record, the contents and the marker.
         files=files + 3,
         bytes=size,
@@ -128,7 +128,3 @@ def _seal(
     )
     write_marker(final, tree)
     return tree
-
-
-def _within(folder: str, products: t.Sequence[str]) -> bool:
-    return any(f"{folder}/".startswith(f"{product}/") for product in products)

@@ -15,7 +15,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.common import App
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.identity import libc_version, tree_identity
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Manager
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.make import make_manager
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.record import Installed, Record
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.record import FOLDERS, Installed, Record
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import InstallRequest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import Look, Tree, look, read_record
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Lockfile, Package, Source
@@ -74,8 +74,7 @@ class Plan:
     def may_run(self, package: Package) -> bool:
         """Whether the package's lifecycle scripts may run."""
         # An alias is known by its real name; what comes inside another package cannot be told from its name.
-        ours = (Source.BUNDLED, Source.WORKSPACE, Source.LINK)
-        return package.source not in ours and package.known_as in self.allow_scripts
+        return package.source not in (Source.BUNDLED, *FOLDERS) and package.known_as in self.allow_scripts
 
     def scripts_skipped(self, installed: t.Mapping[str, Installed]) -> tuple[str, ...]:
         """Packages that have lifecycle scripts which did not run, as ``name@version``."""
@@ -87,8 +86,7 @@ class Plan:
         return self._not_run(package for package in packages if package.has_install_script)
 
     def _not_run(self, packages: t.Iterable[Package]) -> tuple[str, ...]:
-        own = (Source.WORKSPACE, Source.LINK)
-        return tuple(sorted({p.spec for p in packages if p.source not in own and not self.may_run(p)}))
+        return tuple(sorted({p.spec for p in packages if p.source not in FOLDERS and not self.may_run(p)}))
 
 
 def _is_there(folder: str, record: Record, path: str) -> bool:
@@ -126,6 +124,6 @@ def plan_installation(request: InstallRequest, run: RunCommand) -> Plan | None:
         manager=manager,
         identity=tree_identity(inputs),
         allow_scripts=allow_scripts,
-        found=look(request.folder, manager.places[0], request.verify_full),
+        found=look(request.folder, manager.places, request.verify_full),
         seconds=time.monotonic() - started,
     )

@@ -11,7 +11,10 @@ import typing as t
 from dataclasses import asdict, dataclass, field
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.contents import Contents
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Package
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Package, Source
+
+#: Sources of what is no package of a tree: a link to a folder.
+FOLDERS = (Source.WORKSPACE, Source.LINK)
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,8 @@ def make_record(
     witnesses = {file: _witness(contents, file) for file in own_records if file in contents.files}
     folders = {*products, *watched}
     for path, one in installed.items():
+        if one.package.source in FOLDERS:
+            continue
         at = tuple(folder for folder in one.at if _within(folder, products))
         for folder in at:
             file = f"{folder}/{one.witness}"

@@ -23,6 +23,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.files import write_atomic
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import Account
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.locks import Locks
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.place import remove
@@ -35,6 +36,10 @@ _PRIVATE = 0o700
 _PASS_THROUGH = 0o711
 #: The lock of a cache is shared by the builds that use it.
 _CACHE_LOCK = "cache-"
+
+
+#: Seconds between two looks at the size of a cache: each reads as many folders as there are packages.
+_CACHE_PAUSE = 3600.0
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ class TreeStore:
         if tree is None or tree.identity != identity:
             return None
         # Else nothing is read again that the seal vouches for: that files are missing shows when they are placed.
-        return look(path, tree.products[0], full=True).intact if full else tree
+        return look(path, tree.products, full=True).intact if full else tree
 
     def discard(self, identity: str) -> None:
         """Throw a tree away; its lock is held."""
@@ -197,13 +202,18 @@ class TreeStore:
             yield
 
     def bound_cache(self, manager: str, max_bytes: int, separable: bool) -> None:
-        """Keep a manager's cache below ``max_bytes``, unless another build uses it now.
+        """Keep a manager's cache below ``max_bytes``, unless a build uses it now, or it was looked at just before.
 
         ``separable``: any file of it may go without harm to the others, so the oldest do; else all of it goes.
         """
+        looked = f"{self.cache(manager)}.looked-at"
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - os.lstat(looked).st_mtime < _CACHE_PAUSE:
+                return
         with self.locks.held(_CACHE_LOCK + manager) as ours:
             if ours and os.path.isdir(self.cache(manager)):
                 _bound(self.cache(manager), max_bytes, separable)
+                write_atomic(looked, b"", 0o600)
 
 
 def _bound(cache: str, max_bytes: int, separable: bool) -> None:

@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import stat
+import typing as t
 from dataclasses import asdict, dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
@@ -85,12 +86,14 @@ def read_record(base: str, tree: Tree) -> Record | None:
     return Record.load(content) if content is not None else None
 
 
-def look(base: str, main: str, full: bool = False) -> Look:
-    """Look whether the tree in the project ``base`` is as it was sealed; ``main`` is its first product.
+def look(base: str, places: t.Sequence[str], full: bool = False) -> Look:
+    """Look whether the tree in the project ``base`` is as it was sealed.
 
-    The cheap look: the record is unchanged, every package's folder is there with the file that describes it, and every
-    folder of packages holds the names that it held. ``full`` reads every file.
+    ``places`` are all folders that packages may be in, the first product first. The cheap look: the record is
+    unchanged, every package's folder is there with the file that describes it, every folder of packages holds the names
+    that it held, and no other place has packages. ``full`` reads every file.
     """
+    main = places[0]
     tree = read_tree(base, main)
     if tree is None:
         there = os.path.lexists(os.path.join(base, main))
@@ -98,7 +101,11 @@ def look(base: str, main: str, full: bool = False) -> Look:
     record = read_record(base, tree)
     if record is None:
         return Look(tree, (f"{main}/{RECORD} was changed",))
-    drift = _missing_folders(base, record) or [*_changed_names(base, record), *_changed_packages(base, tree, record)]
+    drift = [
+        f"{place} was added" for place in {*places} - {*tree.products} if os.path.lexists(os.path.join(base, place))
+    ]
+    missing = _missing_folders(base, record)
+    drift += missing or [*_changed_names(base, record), *_changed_packages(base, tree, record)]
     if full and not drift:
         drift = _changed_contents(base, tree)
     return Look(tree, tuple(dict.fromkeys(drift)))

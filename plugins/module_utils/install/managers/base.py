@@ -99,9 +99,9 @@ class Manager(abc.ABC):
         """All folders of the project that packages may be put into; the first one is always made."""
 
     @property
+    @abc.abstractmethod
     def outside(self) -> frozenset[str]:
-        """Where symbolic links may lead out of these: to folders of the project, and to absolute paths."""
-        return frozenset(folder for folder in self.project.manifests if folder)
+        """Where symbolic links may lead out of these: folders of the project, and absolute paths."""
 
     @abc.abstractmethod
     def check(self) -> None:

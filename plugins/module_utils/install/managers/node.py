@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import os
 import posixpath
@@ -17,15 +18,16 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.identity 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job, Manager
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import InstallRequest, Network
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.jsonfile import parse_object, read_regular_file
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.packagejson import MEND
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Package, Source
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.packagejson import DECIDING_KEYS, MEND
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import check_engines
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.reader import Project
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import Target
 
 MODULES = "node_modules"
 
-#: Which of a workspace's own words reach the package manager besides what decides the tree.
-_OF_WORKSPACES = ("name", "version", "bin")
+#: What of a workspace reaches the package manager besides what decides the tree.
+_OF_OTHERS = ("name", "version", "bin")
 
 NETWORK_CODES = frozenset(
     {
@@ -67,10 +69,21 @@ class NodeManager(Manager):
 
     @property
     def places(self) -> tuple[str, ...]:
-        return tuple(posixpath.join(folder, MODULES) for folder in self.project.manifests)
+        return tuple(posixpath.join(folder, MODULES) for folder in ("", *self.manifests))
+
+    @property
+    def outside(self) -> frozenset[str]:
+        return frozenset(self.manifests)
 
     def check(self) -> None:
         check_network(self.request.network)
+        for package in self.project.lockfile.packages.values():
+            if package.source in (Source.LINK, Source.FILE) and not package.dev and _local_path(package) is None:
+                raise ApphostError(
+                    f"{package.spec} is outside of the app's folder, at {(package.resolved or '?')[:200]}",
+                    self.project.lockfile.path,
+                    "Move it into the app's folder: an artifact holds nothing else.",
+                )
         if self.request.check_engines:
             check_engines(self.project.lockfile, self.project.manifests[""], self.runtime.version)
 
@@ -80,7 +93,7 @@ class NodeManager(Manager):
             "abi": self.runtime.abi,
             "workspaces": {
                 folder: {key: value for key, value in manifest.items() if key != "version"}
-                for folder, manifest in self.workspace_manifests().items()
+                for folder, manifest in self.manifests.items()
             },
         }
 
@@ -97,27 +110,41 @@ class NodeManager(Manager):
         ca_file = self.request.network.ca_file
         return {**variables, "NODE_EXTRA_CA_CERTS": ca_file} if ca_file else variables
 
-    def workspace_manifests(self) -> dict[str, dict[str, t.Any]]:
-        """What the package manager gets to know of each workspace, by its folder."""
+    @functools.cached_property
+    def manifests(self) -> dict[str, dict[str, t.Any]]:
+        """What the package manager gets to know of the project's other folders: of workspaces, and of linked ones."""
+        linked = [_local_path(p) for p in self.project.lockfile.packages.values() if p.source == Source.LINK]
         found = {}
-        for folder, manifest in self.project.manifests.items():
-            if folder:
-                content = read_regular_file(os.path.join(self.project.folder, folder, "package.json")) or b"{}"
-                value = parse_object(content, manifest.path, MEND)
-                own = {key: value[key] for key in _OF_WORKSPACES if value.get(key)}
-                found[folder] = {**own, **manifest.deciding}
+        for folder in dict.fromkeys([*self.project.manifests, *(path for path in linked if path)]):
+            path = os.path.join(self.project.folder, folder, "package.json")
+            content = read_regular_file(path) if folder else None
+            if content is not None:
+                value = parse_object(content, path, MEND)
+                found[folder] = {key: value[key] for key in (*_OF_OTHERS, *DECIDING_KEYS) if value.get(key)}
         return found
 
-    def write_manifests(self, job: Job, **more: t.Any) -> None:
-        """Write the manifests into the scratch project: what decides the tree, so that nothing else can."""
-        own = self.project.manifests[""].deciding
-        root = {"name": "apphost-install", "version": "0.0.0", "private": True, **own, **more}
-        job.write("project/package.json", as_json(root))
-        for folder, manifest in self.workspace_manifests().items():
+    def write_project(self, job: Job, **more: t.Any) -> None:
+        """Write into the scratch project what decides the tree; nothing else can then. ``more`` are keys of the manifest."""
+        root = {"name": "apphost-install", "version": "0.0.0", "private": True}
+        job.write("project/package.json", as_json({**root, **self.project.manifests[""].deciding, **more}))
+        for folder, manifest in self.manifests.items():
             job.write(f"project/{folder}/package.json", as_json({**manifest, "private": True}))
             for program in _programs(manifest):
                 # Managers make no link to a program that is not there.
                 job.write(f"project/{folder}/{program}", b"")
+        for package in self.project.lockfile.packages.values():
+            path = _local_path(package) if package.source == Source.FILE else None
+            content = read_regular_file(os.path.join(self.project.folder, path)) if path else None
+            if content is not None:
+                job.write(f"project/{path}", content)
+
+
+def _local_path(package: Package) -> str | None:
+    """Where a linked folder or a local archive is in the project; ``None``: it is not in it."""
+    path = posixpath.normpath(re.sub(r"^(file|link|portal):", "", package.resolved or ""))
+    parts = path.split("/")
+    inside = not posixpath.isabs(path) and path.isprintable() and not {".", "..", MODULES} & {*parts}
+    return path if inside else None
 
 
 def as_json(value: t.Any) -> bytes:

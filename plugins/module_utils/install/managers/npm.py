@@ -91,7 +91,7 @@ class Npm(NodeManager):
             set(self.request.allow_scripts) & {p.known_as for p in self.project.lockfile.packages.values()}
         )
         # A newer npm (12 always) runs a package's scripts only when the project allows them by name.
-        self.write_manifests(job, **({"allowScripts": dict.fromkeys(allowed, True)} if allowed else {}))
+        self.write_project(job, **({"allowScripts": dict.fromkeys(allowed, True)} if allowed else {}))
         # npm 12 no longer reads a shrinkwrap; the content is the same.
         job.write("project/package-lock.json", self.project.lockfile.content)
         own = read_regular_file(os.path.join(self.project.folder, self.config_file)) or b""

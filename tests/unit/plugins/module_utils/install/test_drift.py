@@ -131,7 +131,7 @@ def test_what_tools_leave_in_hidden_folders_is_no_drift(world: World) -> None:
 
 
 def test_nothing_there_is_no_drift(tmp_path: pathlib.Path) -> None:
-    assert look(str(tmp_path), "node_modules") == Look(None, ())
+    assert look(str(tmp_path), ["node_modules"]) == Look(None, ())
 
 
 @pytest.mark.parametrize("file", ["ms/package.json", "ms/index.js", ".package-lock.json", ".apphost-tree.json"])

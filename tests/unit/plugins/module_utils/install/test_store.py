@@ -150,11 +150,19 @@ def filled_cache(world: World) -> tuple[TreeStore, pathlib.Path]:
 def test_a_cache_stays_below_its_bound(world: World, separable: bool, left: list[str]) -> None:
     store, cache = filled_cache(world)
 
-    store.bound_cache("npm", 4 * 4096, separable)
-    assert len(list(cache.glob("*/file"))) == 4
     with store.caching("npm"):
         store.bound_cache("npm", 2 * 4096, separable)
     assert len(list(cache.glob("*/file"))) == 4
     store.bound_cache("npm", 2 * 4096, separable)
-
     assert sorted(str(path.relative_to(cache)) for path in cache.glob("*/file")) == left
+
+
+def test_a_cache_is_looked_at_now_and_then(world: World) -> None:
+    store, cache = filled_cache(world)
+    store.bound_cache("npm", 4 * 4096, True)
+    store.bound_cache("npm", 2 * 4096, True)
+    assert len(list(cache.glob("*/file"))) == 4
+    os.utime(f"{cache}.looked-at", (1000, 1000))
+    store.bound_cache("npm", 2 * 4096, True)
+
+    assert len(list(cache.glob("*/file"))) == 2

@@ -30,6 +30,11 @@ class FakeNpm:
         self.failures: list[dict[str, str]] = []
         #: What the scratch folder held when npm ran: file -> content.
         self.seen: dict[str, str] = {}
+        #: Makes the tree.
+        self.make_tree = self.install
+        #: Looks at the scratch project when npm runs; what it found.
+        self.look: t.Callable[[pathlib.Path], dict[str, bytes]] = lambda _project: {}
+        self.found: dict[str, bytes] = {}
         #: Changes the tree before npm "ends".
         self.meddle: t.Callable[[pathlib.Path], object] = lambda _tree: None
 
@@ -51,11 +56,12 @@ class FakeNpm:
         project = pathlib.Path(next(word for word in argv if word.startswith("--chdir=")).partition("=")[2])
         for name in ("package.json", "package-lock.json", ".npmrc", "../home/.npmrc"):
             self.seen[f"{command} {name}"] = (project / name).read_text()
+        self.found = self.look(project)
         if self.failures:
             return 1, json.dumps({"error": self.failures.pop(0)}), "npm error something"
         tree = project / "node_modules"
         if command == "ci":
-            self.install(tree)
+            self.make_tree(tree)
         self.meddle(tree)
         return 0, "{}", ""
 

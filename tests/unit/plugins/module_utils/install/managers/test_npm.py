@@ -8,13 +8,18 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import shutil
 import typing as t
 
 import pytest
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import install_dependencies
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import (
+    InstallRequest,
+    install_dependencies,
+)
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import Network, Registry
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import Policy
 
-from ..world import CI, FakeNpm, World, failure
+from ..world import CI, FIXTURES, FakeNpm, World, failure
 
 
 def test_as_root_npm_runs_as_the_build_user_and_knows_nothing(world: World, owners: dict[str, t.Any]) -> None:
@@ -137,15 +142,118 @@ def test_an_alias_does_not_pass_for_another_package(world: World) -> None:
     ]
 
 
-def test_scripts_that_fail(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scripts_that_fail(world: World) -> None:
     def install(tree: pathlib.Path) -> None:
-        real(tree)
+        FakeNpm.install(tree)
         world.npm.failures = [{"code": "1", "summary": "gyp ERR! not ok"}]
 
-    real = FakeNpm.install
-    monkeypatch.setattr(FakeNpm, "install", staticmethod(install))
+    world.npm.make_tree = install
 
     message = failure(world, world.request(allow_scripts=("debug",)))
 
     assert "the lifecycle scripts of debug failed: gyp ERR! not ok. Install what they need on the host" in message
     assert (world.trees, world.rubbish) == ([], [])
+
+
+@pytest.fixture(name="workspaces")
+def fixture_workspaces(world: World) -> World:
+    """The recorded project with workspaces, a linked folder and a local archive; npm makes their tree."""
+    recorded = FIXTURES / "npm-workspaces"
+    shutil.rmtree(world.app)
+    shutil.copytree(recorded, world.app)
+    (world.app / "hidden-lockfile.json").unlink()
+
+    def install(tree: pathlib.Path) -> None:
+        hidden = json.loads((recorded / "hidden-lockfile.json").read_text())
+        for path, entry in hidden["packages"].items():
+            folder = tree.parent / path
+            if entry.get("link"):
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                folder.symlink_to(os.path.relpath(tree.parent / entry["resolved"], folder.parent))
+            else:
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / "package.json").write_text(json.dumps({"version": entry["version"]}))
+        # A version that only this workspace has.
+        (tree.parent / "packages/web/node_modules/own").mkdir(parents=True)
+        (tree / ".bin").mkdir()
+        (tree / ".bin/shop-web").symlink_to("../@shop/web/cli.js")
+        (tree / ".package-lock.json").write_text(json.dumps(hidden))
+
+    world.npm.make_tree = install
+    return world
+
+
+def allowing(world: World) -> InstallRequest:
+    return world.request(policy=Policy(allow_sources=("lib", "local")))
+
+
+def test_workspaces(workspaces: World) -> None:
+    result = install_dependencies(allowing(workspaces), workspaces.npm)
+
+    # The links to folders of the project, and these folders, are no packages.
+    assert (result.changed, result.packages) == (True, 28)
+    modules = workspaces.app / "node_modules"
+    assert os.readlink(modules / "@shop/web") == "../../packages/web"
+    assert (modules / ".bin/shop-web").resolve() == workspaces.app / "packages/web/cli.js"
+    assert (workspaces.app / "packages/web/node_modules/own").is_dir()
+    assert not (workspaces.app / "packages/api/node_modules").exists()
+    assert install_dependencies(allowing(workspaces), workspaces.npm).changed is False
+
+
+def test_what_npm_gets_of_workspaces(workspaces: World) -> None:
+    path = workspaces.app / "packages/web/package.json"
+    manifest = json.loads(path.read_text())
+    manifest["scripts"] = {"postinstall": "curl evil"}
+    path.write_text(json.dumps(manifest))
+    workspaces.npm.look = lambda project: {
+        str(file.relative_to(project)): file.read_bytes() for file in project.rglob("*") if file.is_file()
+    }
+
+    install_dependencies(allowing(workspaces), workspaces.npm)
+
+    files = workspaces.npm.found
+    assert set(files) == {
+        ".npmrc",
+        "lib/package.json",
+        "package-lock.json",
+        "package.json",
+        "packages/api/package.json",
+        "packages/web/cli.js",
+        "packages/web/package.json",
+        "vendor/local-1.0.0.tgz",
+    }
+    assert json.loads(files["package.json"])["workspaces"] == ["packages/*", "!packages/old"]
+    given = json.loads(files["packages/web/package.json"])
+    assert (given["name"], given["version"], "scripts" in given) == ("@shop/web", "1.2.0", False)
+    # A program is only there so that npm makes a link to it.
+    assert files["packages/web/cli.js"] == b""
+    assert files["vendor/local-1.0.0.tgz"] == (workspaces.app / "vendor/local-1.0.0.tgz").read_bytes()
+
+
+def test_packages_in_a_workspace_that_has_none_are_drift(workspaces: World) -> None:
+    install_dependencies(allowing(workspaces), workspaces.npm)
+    (workspaces.app / "packages/api/node_modules/evil").mkdir(parents=True)
+
+    result = install_dependencies(allowing(workspaces), workspaces.npm)
+
+    assert (result.changed, result.drift) == (True, ("packages/api/node_modules was added",))
+    assert not (workspaces.app / "packages/api/node_modules").exists()
+
+
+def test_the_version_of_a_workspace_does_not_decide(workspaces: World) -> None:
+    first = install_dependencies(allowing(workspaces), workspaces.npm).identity
+    path = workspaces.app / "packages/web/package.json"
+    path.write_text(path.read_text().replace('"1.2.0"', '"1.3.0"'))
+    assert install_dependencies(allowing(workspaces), workspaces.npm).identity == first
+    path.write_text(path.read_text().replace('"shop-web"', '"shop"'))
+    assert install_dependencies(allowing(workspaces), workspaces.npm).identity != first
+
+
+def test_an_archive_outside_of_the_app(workspaces: World) -> None:
+    for name in ("package.json", "package-lock.json"):
+        path = workspaces.app / name
+        path.write_text(path.read_text().replace("file:vendor/", "file:../vendor/"))
+
+    words = failure(workspaces, allowing(workspaces))
+
+    assert "local@1.0.0 is outside of the app's folder, at file:../vendor/local-1.0.0.tgz. Move it into" in words
