@@ -213,23 +213,24 @@ def _belongs(manager: str, address: str, package: Package) -> bool:
     return addresses.is_tarball_of(address, package.known_as, package.version)
 
 
-def check_engines(lockfile: Lockfile, manifest: Manifest, node: str) -> None:
+def check_engines(lockfile: Lockfile, manifests: t.Mapping[str, Manifest], node: str) -> None:
     """Raise ApphostError when the app, or a package it cannot do without, is not for the Node.js version ``node``.
 
-    A range that cannot be understood is let pass.
+    ``manifests`` are those of the project and its workspaces, by folder. A range that cannot be understood is let pass.
     """
-    engines = manifest.deciding.get("engines")
-    own = engines.get("node") if isinstance(engines, dict) else None
-    if isinstance(own, str) and satisfies(node, own) is False:
-        raise ApphostError(
-            f"the app is for Node.js {own[:100]}, its runtime is {node}",
-            manifest.path,
-            "Change the runtime's version, or engines.node in package.json.",
-        )
+    for folder, manifest in manifests.items():
+        engines = manifest.deciding.get("engines")
+        own = engines.get("node") if isinstance(engines, dict) else None
+        if isinstance(own, str) and satisfies(node, own) is False:
+            raise ApphostError(
+                f"the {'workspace' if folder else 'app'} is for Node.js {own[:100]}, its runtime is {node}",
+                manifest.path,
+                "Change the runtime's version, or engines.node in package.json.",
+            )
     problems = [
         f"{package.spec} is for Node.js {package.engines['node'][:100]}"
         for package in lockfile.packages.values()
-        if not (package.dev or package.dev_optional or package.optional)
+        if not (package.dev or package.dev_optional or package.optional or package.source == Source.WORKSPACE)
         and satisfies(node, package.engines.get("node", "*")) is False
     ]
     if problems:

@@ -128,18 +128,19 @@ def _nothing_to_install(folder: str, manager: str) -> None:
     do = "set the manager to none."
     if manager == "auto":
         manifest = read_manifest(folder)
-        if manifest is None or not manifest.requirements.production:
+        if manifest is None or not (manifest.requirements.production or manifest.workspaces):
             return
-        file = os.path.basename(manifest.path)
-        candidates = [known for known in FORMATS if MANIFESTS[known.ecosystem].name == file]
-    else:
-        candidates = [known for known in FORMATS if known.manager == manager]
-        file = MANIFESTS[candidates[0].ecosystem].name
-        if candidates[0].needs_manifest and not os.path.lexists(os.path.join(folder, file)):
-            raise ApphostError(f"has no {file}", folder, f"Add it, or {do}")
-    names = dict.fromkeys(name for known in candidates for name in known.names)
-    remake = candidates[0].remake.rstrip(".") if len({known.manager for known in candidates}) == 1 else "Commit one"
-    raise ApphostError(f"has no {_alternatives(list(names))}", folder, f"{remake}, or {do}")
+        ecosystems = [known for known, kind in MANIFESTS.items() if kind.name == os.path.basename(manifest.path)]
+        names = [name for known in FORMATS if known.ecosystem in ecosystems for name in known.names]
+        what = f"has dependencies, but no lockfile ({', '.join(dict.fromkeys(names))})"
+        raise ApphostError(what, folder, f"Make one with your package manager and commit it, or {do}")
+    formats = [known for known in FORMATS if known.manager == manager]
+    file = MANIFESTS[formats[0].ecosystem].name
+    if formats[0].needs_manifest and not os.path.lexists(os.path.join(folder, file)):
+        raise ApphostError(f"has no {file}", folder, f"Add it, or {do}")
+    names = [name for known in formats for name in known.names]
+    remake = formats[0].remake.rstrip(".")
+    raise ApphostError(f"has no {_alternatives(list(dict.fromkeys(names)))}", folder, f"{remake}, or {do}")
 
 
 def _alternatives(words: t.Sequence[str]) -> str:

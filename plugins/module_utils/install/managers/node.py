@@ -85,7 +85,7 @@ class NodeManager(Manager):
                     "Move it into the app's folder: an artifact holds nothing else.",
                 )
         if self.request.check_engines:
-            check_engines(self.project.lockfile, self.project.manifests[""], self.runtime.version)
+            check_engines(self.project.lockfile, self.project.manifests, self.runtime.version)
 
     def inputs(self) -> dict[str, t.Any]:
         return {

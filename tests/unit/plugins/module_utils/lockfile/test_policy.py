@@ -41,6 +41,10 @@ def manifest(**value: t.Any) -> t.Any:
     return parse_manifest(json.dumps(value).encode(), "package.json")
 
 
+def manifests(**value: t.Any) -> t.Any:
+    return {"": manifest(**value)}
+
+
 def problems(entry: dict[str, t.Any], policy: Policy | None = None, path: str = "node_modules/a") -> list[str]:
     entry = {"version": "1.0.0", "integrity": SHA512, **entry}
     folder: dict[str, t.Any] = {"lib": {}} if entry.get("resolved") == "lib" else {}
@@ -297,7 +301,7 @@ def test_the_policy_in_a_modules_options() -> None:
 
 
 def test_the_apps_own_engines() -> None:
-    asks = manifest(engines={"node": "^20 || ^22"})
+    asks = manifests(engines={"node": "^20 || ^22"})
 
     check_engines(lockfile(), asks, "22.1.0")
     assert refusal(check_engines, lockfile(), asks, "24.21.0") == (
@@ -306,16 +310,24 @@ def test_the_apps_own_engines() -> None:
     )
 
 
+def test_the_engines_of_a_workspace() -> None:
+    asks = {**manifests(), "web": manifest(engines={"node": "<20"})}
+    lock = lockfile({"web": {"engines": {"node": "<20"}}}, workspaces=["web"])
+
+    assert "the workspace is for Node.js <20, its runtime is 24.21.0" in refusal(check_engines, lock, asks, "24.21.0")
+    check_engines(lock, manifests(), "24.21.0")
+
+
 def test_engines_of_packages_that_cannot_be_left_out() -> None:
     old = {"version": "1.0.0", "integrity": SHA512, "engines": {"node": "<20"}}
 
     assert "a@1.0.0 is for Node.js <20, the runtime is 24.21.0" in refusal(
-        check_engines, lockfile({"node_modules/a": old}), manifest(), "24.21.0"
+        check_engines, lockfile({"node_modules/a": old}), manifests(), "24.21.0"
     )
     for reason in ("dev", "optional", "devOptional"):
-        check_engines(lockfile({"node_modules/a": {**old, reason: True}}), manifest(), "24.21.0")
+        check_engines(lockfile({"node_modules/a": {**old, reason: True}}), manifests(), "24.21.0")
 
 
 @pytest.mark.parametrize("engines", ["node 20", {"node": 20}, {"node": "whatever"}, {"npm": "6"}])
 def test_engines_that_say_nothing_understandable_let_pass(engines: t.Any) -> None:
-    check_engines(lockfile(), manifest(engines=engines), "24.21.0")
+    check_engines(lockfile(), manifests(engines=engines), "24.21.0")

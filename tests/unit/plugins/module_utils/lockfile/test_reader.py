@@ -69,10 +69,16 @@ def test_nothing_to_install(tmp_path: pathlib.Path) -> None:
 def test_no_lockfile(app: pathlib.Path) -> None:
     (app / "package-lock.json").unlink()
 
-    assert refusal(app) == (
+    message = refusal(app)
+    assert message.startswith("app: has dependencies, but no lockfile (package-lock.json, npm-shrinkwrap.json")
+    assert message.endswith("Make one with your package manager and commit it, or set the manager to none.")
+    assert refusal(app, "npm") == (
         "app: has no package-lock.json or npm-shrinkwrap.json. "
         "Run npm install and commit the lockfile, or set the manager to none."
     )
+    # What the workspaces ask for is not looked at before the lockfile is there.
+    (app / "package.json").write_text('{"workspaces": ["packages/*"]}')
+    assert "has dependencies, but no lockfile" in refusal(app)
 
 
 def test_no_manifest(app: pathlib.Path) -> None:
