@@ -19,6 +19,13 @@ Packages = t.Mapping[str, Package]
 Edges = t.Callable[[Package], t.Iterable[str]]
 
 
+class Host(t.Protocol):
+    """Where packages are installed, and what for."""
+
+    def fits(self, package: Package) -> bool:
+        """Whether a package that may be left out would be installed here."""
+
+
 @dataclass(frozen=True)
 class Target:
     """What a tree is installed for, in the words of ``os``, ``cpu``, ``libc`` and ``engines`` of a lockfile."""
@@ -58,7 +65,7 @@ def production_packages(lockfile: Lockfile) -> dict[str, Package]:
     return {path: package for path, package in lockfile.packages.items() if not package.dev}
 
 
-def expected_packages(lockfile: Lockfile, target: Target) -> dict[str, Package]:
+def expected_packages(lockfile: Lockfile, target: Host) -> dict[str, Package]:
     """What an installation for ``target`` is going to hold: without development packages and foreign platforms.
 
     The project's own folders (workspaces) are no packages that are installed.
@@ -71,7 +78,7 @@ def expected_packages(lockfile: Lockfile, target: Target) -> dict[str, Package]:
     }
 
 
-def _staying(lockfile: Lockfile, target: Target) -> set[str]:
+def _staying(lockfile: Lockfile, target: Host) -> set[str]:
     """Paths of all that is asked for on ``target``, by the project or by something that stays."""
     production = production_packages(lockfile)
     must = _reachable(production, lockfile.needs, lambda package: package.needs)
@@ -103,7 +110,7 @@ def _reachable(packages: Packages, start: t.Iterable[str], following: Edges) -> 
     return reached
 
 
-def disagreements(lockfile: Lockfile, installed: Packages, target: Target) -> list[str]:
+def disagreements(lockfile: Lockfile, installed: Packages, target: Host) -> list[str]:
     """How an installed tree (by what its manager wrote down) differs from what the lockfile says; empty: not at all."""
     production = production_packages(lockfile)
     problems = []
