@@ -33,10 +33,11 @@ _DOT = re.compile(r"[ \t]*\.[ \t]*")
 _EQUALS = re.compile(r"[ \t]*=[ \t]*")
 _COMMA = re.compile(r"[ \t]*,[ \t]*")
 
-# Nearly all of a lockfile is of these two forms, so they are taken in one step.
-_PLAIN_STATEMENT = re.compile(rf"({_BARE})[ \t]*=[ \t]*({_PLAIN})[ \t]*(?:\n|\Z)")
+# Nearly all of a lockfile is plain texts and plain tables of them, so these are taken in one step.
 _PAIR = rf"{_BARE}[ \t]*=[ \t]*(?:{_PLAIN}|{_SMALL})"
-_PLAIN_TABLE = re.compile(rf"\{{[ \t]*{_PAIR}(?:[ \t]*,[ \t]*{_PAIR})*[ \t]*\}}")
+_PLAIN_TABLE = rf"\{{[ \t]*{_PAIR}(?:[ \t]*,[ \t]*{_PAIR})*[ \t]*\}}"
+_PLAIN_STATEMENT = re.compile(rf"[ \t\n]*({_BARE})[ \t]*=[ \t]*(?:({_PLAIN})|({_PLAIN_TABLE}))[ \t]*(?:\n|\Z)")
+_PLAIN_ITEM = re.compile(rf"[ \t\n]*({_PLAIN_TABLE})[ \t\n]*,")
 _PLAIN_PAIR = re.compile(rf"({_BARE})[ \t]*=[ \t]*(?:({_PLAIN})|({_SMALL}))")
 
 _BASIC = re.compile(rf'"([^"\\{_CONTROL}]*(?:\\.[^"\\{_CONTROL}]*)*)"')
@@ -140,12 +141,14 @@ class _Parser:
         root = current = _Node("header", 0)
         scope = depth = 0
         while True:
-            self._skip(_GAP)
             plain = _PLAIN_STATEMENT.match(self.text, self.at)
             if plain and plain[1] not in current.values:
-                current.values[plain[1]] = plain[2][1:-1]
-                self.at = plain.end()
-                continue
+                value = plain[2][1:-1] if plain[2] else _plain_table(plain[3])
+                if value is not None:
+                    current.values[plain[1]] = value
+                    self.at = plain.end()
+                    continue
+            self._skip(_GAP)
             if self.at == len(self.text):
                 return root.values
             if self._next() == "[":
@@ -243,27 +246,27 @@ class _Parser:
         return self._scalar()
 
     def _array(self, depth: int) -> list[t.Any]:
-        values = []
+        values: list[t.Any] = []
         self.at += 1
-        self._skip(_GAP)
-        while self._next() != "]":
+        while True:
+            plain = _PLAIN_ITEM.match(self.text, self.at) if depth + 1 < MAX_DEPTH else None
+            table = _plain_table(plain[1]) if plain else None
+            if plain and table is not None:
+                values.append(table)
+                self.at = plain.end()
+                continue
+            self._skip(_GAP)
+            if self._next() == "]":
+                break
             values.append(self._value(depth + 1))
             self._skip(_GAP)
             if self._next() != ",":
                 break
             self.at += 1
-            self._skip(_GAP)
         self._expect("]", "] or , in an array")
         return values
 
     def _inline_table(self, depth: int) -> Table:
-        plain = _PLAIN_TABLE.match(self.text, self.at)
-        if plain:
-            pairs = _PLAIN_PAIR.findall(self.text, plain.start(), plain.end())
-            values = {key: text[1:-1] if text else int(number) for key, text, number in pairs}
-            if len(values) == len(pairs):
-                self.at = plain.end()
-                return values
         self.at += 1
         node = _Node("header", 0)
         self._skip(_SPACE)
@@ -346,6 +349,13 @@ class _Parser:
             except ValueError as error:
                 raise _Wrong("a date is none of the calendar", start) from error
         return word
+
+
+def _plain_table(text: str) -> Table | None:
+    """The values of a plain inline table; ``None`` when it gives a key twice."""
+    pairs = _PLAIN_PAIR.findall(text)
+    values = {key: text[1:-1] if text else int(number) for key, text, number in pairs}
+    return values if len(values) == len(pairs) else None
 
 
 def _shown(keys: t.Sequence[str]) -> str:

@@ -190,7 +190,7 @@ def same(ours: t.Any, theirs: t.Any) -> bool:
         return list(ours) == list(theirs) and all(same(ours[key], theirs[key]) for key in theirs)
     if isinstance(theirs, list):
         return len(ours) == len(theirs) and all(map(same, ours, theirs))
-    return ours == theirs or (ours != ours and theirs != theirs)
+    return bool(ours == theirs or (ours != ours and theirs != theirs))
 
 
 def agree(document: str) -> None:
