@@ -11,20 +11,22 @@ short_description: Install an app's dependencies exactly as its lockfile says
 version_added: 0.1.0
 author: The Evenkeel engineers (@evenkeel)
 description:
-  - Installs the production dependencies of an app from its V(package-lock.json) or V(npm-shrinkwrap.json)
-    (C(lockfileVersion) 2 and 3) with C(npm ci).
-  - What is installed has an identity, a hash of the lockfile, the manifest, the runtime's version and ABI, the
-    platform, npm's version and the options that matter. While the folder holds a whole tree of that identity, nothing
-    is done and npm is not started. A version bump of the app itself does not change the identity.
+  - Installs the production dependencies of an app from its lockfile, by the package manager that wrote it. For Node.js
+    npm (V(package-lock.json) or V(npm-shrinkwrap.json), C(lockfileVersion) 2 and 3), pnpm (V(pnpm-lock.yaml)) and yarn
+    (V(yarn.lock) of yarn 1 and of yarn 2 to 4, which then makes C(node_modules)); for Python uv (V(uv.lock)) and pip
+    (V(requirements.txt) with hashes), into V(.venv). Workspaces included.
+  - What is installed has an identity, a hash of the lockfile, the manifests, the runtime's version and ABI, the
+    platform, the manager's version and the options that matter. While the folder holds a whole tree of that identity,
+    nothing is done and no manager is started. A version bump of the app itself does not change the identity.
   - A tree is built once on a host, by an account without rights, and kept in a store; the next app or release with the
-    same identity gets it by hard links. A new tree is built beside the old one and exchanged with it in one step, so a
-    failed or killed installation leaves the old tree as it was.
-  - Before anything is fetched, the lockfile must be in step with V(package.json), and every package in it must have a
-    SHA-256, SHA-384 or SHA-512 integrity hash. Workspaces, C(file:) links and git dependencies are refused.
+    same identity gets it by hard links, shared blocks or copies. A new tree is built beside the old one and exchanged
+    with it in one step, so a failed or killed installation leaves the old tree as it was.
+  - Before anything is fetched, the lockfile must be in step with the manifests, every package in it must have a
+    SHA-256, SHA-384 or SHA-512 integrity hash, and come from an allowed registry as the package that its name says.
   - Lifecycle scripts of packages do not run unless O(allow_scripts) names the package; those that did not run are
     reported.
-  - An C(.npmrc) in the app's folder is not read for registries, tokens or scripts, only for C(legacy-peer-deps),
-    C(strict-peer-deps) and C(install-strategy).
+  - Settings of package managers in the app's folder (C(.npmrc), C(.yarnrc.yml), C(pip.conf) …) are not read for
+    registries, tokens or scripts, only for what decides the shape of the tree.
 extends_documentation_fragment:
   - evenkeel.apphost._attributes
   - evenkeel.apphost._attributes.changes
@@ -32,17 +34,13 @@ attributes:
   check_mode:
     details: Needs no network. Finds everything that is wrong with the lockfile, not what is wrong with the registry.
   diff_mode:
-    details: Lists the packages with their versions.
+    details: Lists the packages with their versions, and which of them the app asks for by itself.
 requirements:
-  - The runtime with its npm (role C(nodejs)).
+  - For npm, pnpm and yarn a Node.js with its npm (role C(nodejs)). For pip C(python3-venv), for uv the program uv.
   - C(setpriv) (util-linux), C(env) and C(sync) (coreutils), which Debian and Ubuntu always have.
 options:
   path:
-    description: The app's folder, with V(package.json) and the lockfile. Gets V(node_modules).
-    type: path
-    required: true
-  runtime_root:
-    description: The folder of the Node.js to install with and for; V(bin/node) and V(bin/npm) are below it.
+    description: The app's folder, with the manifest and the lockfile. Gets V(node_modules) or V(.venv).
     type: path
     required: true
   manager:
@@ -51,18 +49,51 @@ options:
       - V(auto) takes the one whose lockfile is there; an app without dependencies has nothing to install then.
       - V(none) installs nothing.
     type: str
-    choices: [auto, npm, none]
+    choices: [auto, npm, pnpm, yarn, uv, pip, none]
     default: auto
+  manager_version:
+    description:
+      - The exact version of pnpm or yarn. The default is what C(packageManager) in V(package.json) names.
+      - It is taken from O(runtime_root) when that version is there, else fetched once from the registry and kept in
+        O(store). The hash in C(packageManager), if there is one, must be right.
+      - npm is the runtime's own, uv and pip are the host's.
+    type: str
+  manager_path:
+    description: The program uv. The default is V(/usr/local/bin/uv), else V(/usr/bin/uv).
+    type: path
+  runtime_root:
+    description:
+      - The folder of the Node.js to install with and for; V(bin/node) and V(bin/npm) are below it.
+      - Needed for npm, pnpm and yarn.
+    type: path
+  python:
+    description: The Python to install with and for, for uv and pip.
+    type: path
+    default: /usr/bin/python3
   store:
     description:
       - The folder of built trees.
       - On the file system of O(path), so that hard links work; else files are copied.
     type: path
     default: /srv/apphost/.store
+  store_max_age:
+    description: Days after which a tree in the store that no folder has links to, and that nobody used, is deleted.
+    type: float
+    default: 30
+  store_max_bytes:
+    description:
+      - How large the trees in the store may be together, such as V(10G). The longest unused are deleted then, but never
+        one that a folder has links to, which takes no room of its own and is not counted.
+      - Without it there is no limit.
+    type: str
+  cache_max_bytes:
+    description: How large the manager's cache of downloads in the store may be. It is looked at once an hour.
+    type: str
+    default: 4G
   allow_scripts:
     description:
       - Names of packages whose lifecycle scripts (C(install), C(postinstall) …) may run, for example to compile an
-        add-on.
+        add-on. For uv and pip, those that may be built from source.
       - They run as O(build_user), without the registry token, before the tree is sealed, and no process of theirs
         outlives that.
       - Needs the capability C(CAP_SYS_ADMIN) when run as root, as root on an ordinary host has it.
@@ -85,39 +116,189 @@ options:
     description: The group of the installed files, when they are not root's.
     type: str
   registry:
-    description: Address of the registry. The default is npm's own.
+    description: Address of the registry. The default is the manager's own.
     type: str
   registry_token:
     description: The token for O(registry). It is in no argument list, no log, and not in the tree or the cache.
     type: str
+  registries:
+    description: More registries, each for packages of one scope; for uv and pip, more indexes.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      scope:
+        description: The scope of the packages that come from there, such as V(@acme). Not for uv and pip.
+        type: str
+      url:
+        description: Its address.
+        type: str
+        required: true
+      token:
+        description: The token for it.
+        type: str
+      user:
+        description: The user that the token belongs to, where the registry wants one.
+        type: str
   ca_file:
     description:
-      - A file on the host with certificates of authorities to trust besides Node.js' own.
+      - A file on the host with certificates of authorities to trust besides the manager's own.
       - O(build_user) must be able to read it.
     type: path
+  proxy:
+    description:
+      - Address of a proxy for HTTP and HTTPS. The default is what the variables C(https_proxy) and C(http_proxy) say,
+        which a play sets by C(environment).
+      - No lifecycle script gets to see it.
+    type: str
+  no_proxy:
+    description: Hosts that are asked without the proxy, separated by commas. The default is the variable C(no_proxy).
+    type: str
+  offline:
+    description: Ask no registry. What the manager has not in its cache on this host is an error.
+    type: bool
+    default: false
+  packed:
+    description:
+      - A folder or a tar on the host with the archives of all packages, which then come from nowhere else. Names in it
+        do not matter, archives are known by their hashes.
+    type: path
+  trust_project_config:
+    description:
+      - Let the package manager read the settings in the app's folder as they are, with their registries.
+      - Lifecycle scripts stay as O(allow_scripts) says.
+    type: bool
+    default: false
+  allowed_hosts:
+    description:
+      - Hosts that addresses in the lockfile may have besides those of the registries, as V(host), V(host:port) or
+        V(host/path/). V(*) allows any.
+      - The default are the hosts of the manager's own registry.
+    type: list
+    elements: str
+    default: []
+  allow_http:
+    description: Hosts (V(host) or V(host:port)) that may be asked without encryption.
+    type: list
+    elements: str
+    default: []
+  allow_sources:
+    description:
+      - Names of packages that may come from elsewhere than a registry, that is from git, from a plain address, from an
+        archive or a folder of the app.
+    type: list
+    elements: str
+    default: []
+  allow_weak_integrity:
+    description: Names of packages that may have a weak hash in the lockfile, or none.
+    type: list
+    elements: str
+    default: []
+  supply:
+    description: More checks of where packages come from, made when a tree is built. All of them need the network.
+    type: dict
+    suboptions:
+      minimum_age:
+        description: Days that every version must have been out. Most packages that were taken over are found in days.
+        type: float
+      allow_young:
+        description: Names of packages that may be of any age.
+        type: list
+        elements: str
+        default: []
+      signatures:
+        description: Every package must carry a signature of its registry that is right (C(npm audit signatures)).
+        type: bool
+        default: false
+      audit:
+        description: The lowest severity of a known vulnerability that stops the installation.
+        type: str
+        choices: [low, moderate, high, critical]
   check_engines:
     description: Refuse an app, or a package it cannot do without, whose C(engines.node) excludes the runtime's version.
     type: bool
     default: true
+  verify:
+    description:
+      - How to look whether what is in place is still as it was installed.
+      - V(cheap) looks at the record of packages, at every package's folder and the file that describes it, and at what
+        is beside them. V(full) reads every file, here and in the store.
+    type: str
+    choices: [cheap, full]
+    default: cheap
+  max_size:
+    description:
+      - What the dependencies may have at most, such as V(250M). Else the module fails before anything is placed, naming
+        the largest packages.
+    type: str
+  sbom:
+    description: Return a bill of materials.
+    type: bool
+    default: false
 seealso:
   - module: evenkeel.apphost.release_stage
     description: Installs a release's dependencies in the same way.
 """
 
 EXAMPLES = r"""
-- name: Install the dependencies of the shop
+- name: Install the dependencies of the shop, whichever package manager it uses
   evenkeel.apphost.lockfile_install:
     path: /srv/shop
     runtime_root: /opt/apphost/runtimes/nodejs/24.21.0
 
-- name: Install from a private registry, and let one package compile its add-on
+- name: Install from a private registry with npm, and let one package compile its add-on
   evenkeel.apphost.lockfile_install:
     path: /srv/shop
     runtime_root: /opt/apphost/runtimes/nodejs/24.21.0
+    manager: npm
     registry: https://npm.example.com/
     registry_token: "{{ shop_registry_token }}"
     ca_file: /etc/ssl/certs/ca-certificates.crt
     allow_scripts: [better-sqlite3]
+
+- name: Take the packages of one scope from elsewhere, and stop at 300 MiB
+  evenkeel.apphost.lockfile_install:
+    path: /srv/shop
+    runtime_root: /opt/apphost/runtimes/nodejs/24.21.0
+    registries:
+      - scope: "@acme"
+        url: https://npm.acme.example.com/
+        token: "{{ acme_token }}"
+    max_size: 300M
+
+- name: Install with pnpm, exactly this version of it
+  evenkeel.apphost.lockfile_install:
+    path: /srv/api
+    runtime_root: /opt/apphost/runtimes/nodejs/24.21.0
+    manager: pnpm
+    manager_version: 10.33.0
+
+- name: Install with yarn, as packageManager in package.json says, from archives that came with the app
+  evenkeel.apphost.lockfile_install:
+    path: /srv/site
+    runtime_root: /opt/apphost/runtimes/nodejs/24.21.0
+    manager: yarn
+    packed: /srv/site-packages.tar
+
+- name: Install a Python app with uv
+  evenkeel.apphost.lockfile_install:
+    path: /srv/reports
+    manager: uv
+
+- name: Install a Python app with pip, and look at every file of what is there
+  evenkeel.apphost.lockfile_install:
+    path: /srv/mailer
+    manager: pip
+    python: /usr/bin/python3
+    verify: full
+
+- name: Refuse versions that are younger than three days, and known vulnerabilities
+  evenkeel.apphost.lockfile_install:
+    path: /srv/shop
+    runtime_root: /opt/apphost/runtimes/nodejs/24.21.0
+    supply:
+      minimum_age: 3
+      audit: high
 """
 
 RETURN = r"""
@@ -126,6 +307,11 @@ manager:
   returned: success
   type: str
   sample: npm
+manager_version:
+  description: Its version.
+  returned: success
+  type: str
+  sample: 11.19.1
 identity:
   description: The hash of everything that decides what is installed; null when there is nothing to install.
   returned: success
@@ -147,6 +333,19 @@ from_cache:
   description: The tree was there already, in the folder or in the store.
   returned: success
   type: bool
+placed_by:
+  description:
+    - How the files got to where they are. V(hard_link), a second name of the stored file; V(reflink), a file of its own
+      on shared blocks; V(copy); null when they were there already, and in check mode.
+  returned: success
+  type: str
+  sample: hard_link
+drift:
+  description: What was no longer as it had been installed, at most 20 lines.
+  returned: success
+  type: list
+  elements: str
+  sample: [node_modules/left-pad was added]
 scripts_skipped:
   description: Packages whose lifecycle scripts did not run, because O(allow_scripts) does not name them.
   returned: success
@@ -158,14 +357,20 @@ difference:
   returned: success
   type: dict
   sample: {added: 1, removed: 0, updated: 3}
+sbom:
+  description: The bill of materials, CycloneDX 1.6 as JSON.
+  returned: when O(sbom) is true
+  type: dict
 seconds:
-  description: What took how long (C(build), C(place), C(total)); empty in check mode.
+  description:
+    - What took how long, as far as it was needed. C(plan) reading and checking, C(wait) for another build of the same
+      tree, C(fetch), C(supply), C(scripts), C(seal), C(place), C(total). Empty in check mode.
   returned: success
   type: dict
-  sample: {build: 3.1, place: 0.1, total: 3.2}
-npm:
-  description: What npm said, shortened and without secrets.
-  returned: when npm failed
+  sample: {plan: 0.02, fetch: 2.6, seal: 0.3, place: 0.1, total: 3.1}
+manager_output:
+  description: What the package manager said, shortened and without secrets.
+  returned: when it failed
   type: str
 """
 
@@ -174,43 +379,76 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import run_module, runner
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import (
-    InstallRequest,
-    InstallResult,
-    carry_out,
-)
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import InstallResult, carry_out
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.options import install_request
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.plan import Plan, plan_installation
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.preview import changes, preview
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import Network, Registry
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.preview import (
+    bill_of_materials,
+    changes,
+    preview,
+)
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import STORE
+
+STRINGS = {"type": "list", "elements": "str", "default": []}
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "path": {"type": "path", "required": True},
-    "runtime_root": {"type": "path", "required": True},
-    "manager": {"type": "str", "choices": ["auto", "npm", "none"], "default": "auto"},
+    "manager": {"type": "str", "choices": ["auto", "npm", "pnpm", "yarn", "uv", "pip", "none"], "default": "auto"},
+    "manager_version": {"type": "str"},
+    "manager_path": {"type": "path"},
+    "runtime_root": {"type": "path"},
+    "python": {"type": "path", "default": "/usr/bin/python3"},
     "store": {"type": "path", "default": STORE},
-    "allow_scripts": {"type": "list", "elements": "str", "default": []},
+    "store_max_age": {"type": "float", "default": 30},
+    "store_max_bytes": {"type": "str"},
+    "cache_max_bytes": {"type": "str", "default": "4G"},
+    "allow_scripts": STRINGS,
     "build_user": {"type": "str"},
     "owner": {"type": "str"},
     "group": {"type": "str"},
     "registry": {"type": "str"},
     "registry_token": {"type": "str", "no_log": True},
+    "registries": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "scope": {"type": "str"},
+            "url": {"type": "str", "required": True},
+            "token": {"type": "str", "no_log": True},
+            "user": {"type": "str"},
+        },
+    },
     "ca_file": {"type": "path"},
+    "proxy": {"type": "str", "no_log": True},
+    "no_proxy": {"type": "str"},
+    "offline": {"type": "bool", "default": False},
+    "packed": {"type": "path"},
+    "trust_project_config": {"type": "bool", "default": False},
+    "allowed_hosts": STRINGS,
+    "allow_http": STRINGS,
+    "allow_sources": STRINGS,
+    "allow_weak_integrity": STRINGS,
+    "supply": {
+        "type": "dict",
+        "options": {
+            "minimum_age": {"type": "float"},
+            "allow_young": STRINGS,
+            "signatures": {"type": "bool", "default": False},
+            "audit": {"type": "str", "choices": ["low", "moderate", "high", "critical"]},
+        },
+    },
     "check_engines": {"type": "bool", "default": True},
+    "verify": {"type": "str", "choices": ["cheap", "full"], "default": "cheap"},
+    "max_size": {"type": "str"},
+    "sbom": {"type": "bool", "default": False},
 }
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Plan, then do it or say what it would do."""
-    options = dict(module.params)
-    url, token = options.pop("registry"), options.pop("registry_token")
-    request = InstallRequest(
-        folder=os.path.abspath(options.pop("path")),
-        store=os.path.abspath(options.pop("store")),
-        allow_scripts=tuple(options.pop("allow_scripts")),
-        network=Network((Registry(url, token=token),) if url else (), ca_file=options.pop("ca_file")),
-        **options,
-    )
+    options = module.params
+    request = install_request(os.path.abspath(options["path"]), os.path.abspath(options["store"]), options)
     run = runner(module)
     plan = plan_installation(request, run)
     if plan is None:
@@ -218,7 +456,13 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     # Before anything is changed: it compares with what is there now.
     differs = changes(plan)
     result = preview(plan) if module.check_mode else carry_out(plan, run)
-    return {**result.as_dict(), "difference": differs.difference.counts, **_diff(module, plan, differs.texts)}
+    materials = {"sbom": bill_of_materials(plan)} if options["sbom"] else {}
+    return {
+        **result.as_dict(),
+        "difference": differs.difference.counts,
+        **materials,
+        **_diff(module, plan, differs.texts),
+    }
 
 
 def _diff(module: AnsibleModule, plan: Plan, texts: tuple[str, str]) -> dict[str, t.Any]:

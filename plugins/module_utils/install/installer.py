@@ -40,6 +40,7 @@ class InstallResult:
 
     changed: bool
     manager: str | None = None
+    manager_version: str | None = None
     identity: str | None = None
     packages: int = 0
     files: int = 0
@@ -90,6 +91,7 @@ def carry_out(plan: Plan, run: RunCommand) -> InstallResult:
     return InstallResult(
         changed=not plan.up_to_date,
         manager=plan.manager.name,
+        manager_version=plan.manager.version,
         identity=plan.identity,
         packages=tree.packages,
         files=tree.files,

@@ -98,8 +98,7 @@ def plan_installation(request: InstallRequest, run: RunCommand) -> Plan | None:
     started = time.monotonic()
     if not os.path.isdir(request.folder):
         raise ApphostError("is no folder", request.folder)
-    registries = {registry.scope or "": registry.url for registry in request.network.registries}
-    policy = dataclasses.replace(request.policy, registries=registries)
+    policy = dataclasses.replace(request.policy, registries=request.network.addresses())
     project = checked_project(request.folder, request.manager, policy)
     if project is None:
         return None

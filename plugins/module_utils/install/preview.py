@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import os
+import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import InstallResult
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.plan import Plan
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.size import check_size
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import TreeStore
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile import sbom
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import (
     Difference,
     difference,
@@ -37,6 +40,13 @@ def changes(plan: Plan) -> Changes:
     )
 
 
+def bill_of_materials(plan: Plan) -> dict[str, t.Any]:
+    """What is installed, as CycloneDX."""
+    manifest = plan.manager.project.manifest
+    name = (manifest and manifest.name) or os.path.basename(plan.request.folder)
+    return sbom.bill_of_materials(plan.lockfile, plan.after(), name, manifest.version if manifest else None)
+
+
 def preview(plan: Plan) -> InstallResult:
     """The result that the installation would have; nothing is written, and no network asked."""
     request = plan.request
@@ -48,6 +58,7 @@ def preview(plan: Plan) -> InstallResult:
     return InstallResult(
         changed=not plan.up_to_date,
         manager=plan.manager.name,
+        manager_version=plan.manager.version,
         identity=plan.identity,
         packages=tree.packages if tree else len(after),
         files=tree.files if tree else 0,

@@ -48,6 +48,14 @@ class Network:
         """The registry of packages without a scope of their own."""
         return next((registry for registry in self.registries if registry.scope is None), None)
 
+    def addresses(self) -> dict[str, str]:
+        """By scope (``""``: everything else); more than one for everything else (Python) by themselves."""
+        found: dict[str, str] = {}
+        for registry in self.registries:
+            scope = registry.scope or ""
+            found[registry.url if scope in found else scope] = registry.url
+        return found
+
     @property
     def secrets(self) -> list[str]:
         """What must not be shown."""
@@ -60,6 +68,8 @@ class Supply:
 
     #: Days that a version must have been out.
     minimum_age: float | None = None
+    #: Names of packages that may be of any age.
+    allow_young: tuple[str, ...] = ()
     #: Every package must carry a signature of its registry that is right.
     signatures: bool = False
     #: The lowest severity of a known vulnerability that stops the installation: ``low`` … ``critical``.

@@ -19,15 +19,15 @@ def check_size(request: InstallRequest, tree: Tree, base: str) -> None:
         return
     record = read_record(base, tree)
     entries = sorted(record.packages.values(), key=lambda entry: -entry.bytes) if record else []
-    largest = ", ".join(f"{entry.name}@{entry.version} {megabytes(entry.bytes)}" for entry in entries[:_NAMED])
+    largest = ", ".join(f"{entry.name}@{entry.version} {mebibytes(entry.bytes)}" for entry in entries[:_NAMED])
     raise ApphostError(
-        f"the dependencies have {megabytes(tree.bytes)}, more than max_size ({megabytes(request.max_size)}); "
+        f"the dependencies have {mebibytes(tree.bytes)}, more than max_size ({mebibytes(request.max_size)}); "
         f"the largest: {largest}",
         request.folder,
         "Take out what the app does not need in production, or raise max_size.",
     )
 
 
-def megabytes(size: int) -> str:
-    """``12.3 MB``."""
-    return f"{size / 1e6:,.1f} MB"
+def mebibytes(size: int) -> str:
+    """``12.3 MiB``."""
+    return f"{size / 1024**2:,.1f} MiB"

@@ -90,6 +90,11 @@ class Manager(abc.ABC):
 
     @property
     @abc.abstractmethod
+    def version(self) -> str:
+        """The manager's own version."""
+
+    @property
+    @abc.abstractmethod
     def target(self) -> Target:
         """What the tree has to fit."""
 

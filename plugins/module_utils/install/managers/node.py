@@ -124,7 +124,7 @@ class NodeManager(Manager):
         return found
 
     def write_project(self, job: Job, **more: t.Any) -> None:
-        """Write into the scratch project what decides the tree; nothing else can then. ``more`` are keys of the manifest."""
+        """Write into the scratch project what decides the tree, and nothing else; ``more`` are keys of the manifest."""
         root = {"name": "apphost-install", "version": "0.0.0", "private": True}
         job.write("project/package.json", as_json({**root, **self.project.manifests[""].deciding, **more}))
         for folder, manifest in self.manifests.items():
@@ -208,3 +208,5 @@ def check_network(network: Network) -> None:
             raise ApphostError(f"the scope {registry.scope!r} of a registry is none", do="Write it as @acme.")
         if not re.match(r"https?://[^/\s]+", registry.url):
             raise ApphostError(f"the registry {registry.url!r} is no address", do="Write it as https://host/path/.")
+    if len({registry.scope for registry in network.registries}) < len(network.registries):
+        raise ApphostError("two registries are for the same packages", do="Give each a scope of its own.")

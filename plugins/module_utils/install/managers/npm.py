@@ -21,10 +21,12 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.
     NETWORK_CODES,
     NodeManager,
     Settings,
+    as_json,
     proxies,
     registry_settings,
     settings_file,
 )
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.packed import FOLDER, take_out
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.place import remove
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.record import Installed
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.words import (
@@ -32,10 +34,11 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.words imp
     registry_host,
     shortened,
 )
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.jsonfile import read_regular_file
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.addresses import PUBLIC_HOSTS
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.jsonfile import parse_object, read_regular_file
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Lockfile, Package, Source
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.npm import parse_lockfile
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import disagreements
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.npm import REMAKE, parse_lockfile
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import disagreements, expected_packages
 
 #: Installs exactly the lockfile, runs no package's code, asks nobody but the registry.
 CI = ("ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--json")
@@ -58,6 +61,12 @@ FIXED_SETTINGS: Settings = {
     "update-notifier": False,
 }
 
+#: Settings without which a newer npm refuses packages of some sources.
+ALLOWING = {Source.GIT: "allow-git", Source.ADDRESS: "allow-remote"}
+
+#: Archives in one argument list.
+_AT_ONCE = 1000
+
 #: Where npm writes down what it installed.
 HIDDEN = f"{MODULES}/.package-lock.json"
 
@@ -73,11 +82,15 @@ class Npm(NodeManager):
     separable_cache = True
 
     @property
+    def version(self) -> str:
+        return self.runtime.npm_version
+
+    @property
     def own_records(self) -> tuple[str, ...]:
         return (HIDDEN,)
 
     def inputs(self) -> dict[str, t.Any]:
-        return {**super().inputs(), "manager_version": self.runtime.npm_version, "settings": self._own_settings()}
+        return {**super().inputs(), "manager_version": self.version, "settings": self._own_settings()}
 
     def _own_settings(self) -> dict[str, str]:
         """What of the artifact's settings decides the tree."""
@@ -93,24 +106,54 @@ class Npm(NodeManager):
         # A newer npm (12 always) runs a package's scripts only when the project allows them by name.
         self.write_project(job, **({"allowScripts": dict.fromkeys(allowed, True)} if allowed else {}))
         # npm 12 no longer reads a shrinkwrap; the content is the same.
-        job.write("project/package-lock.json", self.project.lockfile.content)
+        job.write("project/package-lock.json", self._lockfile_for_npm())
         own = read_regular_file(os.path.join(self.project.folder, self.config_file)) or b""
         if not self.request.trust_project_config:
             own = settings_file(trusted_settings(own))
         job.write("project/.npmrc", own)
         self._write_settings(job, with_tokens=True)
-        self._install(job)
+        offline = self.request.network.offline
+        if self.request.network.packed:
+            self._fill_cache(job, self.request.network.packed)
+            offline = True
+        self._install(job, offline)
+
+    def _lockfile_for_npm(self) -> bytes:
+        """The lockfile; for a packed set every archive has an address: npm looks a hash up only together with one."""
+        content = self.project.lockfile.content
+        if not self.request.network.packed:
+            return content
+        value = parse_object(content, self.project.lockfile.path, REMAKE)
+        for path, package in self.project.lockfile.packages.items():
+            if package.source == Source.REGISTRY and package.resolved is None:
+                file = f"{package.known_as.rpartition('/')[2]}-{package.version}.tgz"
+                value["packages"][path]["resolved"] = f"https://{PUBLIC_HOSTS['npm'][0]}/{package.known_as}/-/{file}"
+        return as_json(value)
+
+    def _fill_cache(self, job: Job, packed: str) -> None:
+        """Make a cache of a packed set, for this build alone."""
+        expected = expected_packages(self.project.lockfile, self.target)
+        files = sorted({*take_out(packed, expected.values(), job).values()})
+        for start in range(0, len(files), _AT_ONCE):
+            argv = ["cache", "add", *(f"../{FOLDER}/{file}" for file in files[start : start + _AT_ONCE]), "--json"]
+            code, words = self._npm(job, argv)
+            if code is not None:
+                raise self._explain(code, words)
 
     def _write_settings(self, job: Job, with_tokens: bool) -> None:
         """What npm is told in a file of the build user's: no token and no password of a proxy is ever in argv."""
         network = self.request.network
         ways = proxies(network, os.environ) if with_tokens else {}
-        settings = {**FIXED_SETTINGS, **ways, **registry_settings(network, with_tokens), "cache": job.cache}
+        cache = os.path.join(job.work, "cache") if network.packed else job.cache
+        # From npm 12 on each of these is off; the policy has looked at every package by its name.
+        sources = {package.source for package in self.project.lockfile.packages.values()}
+        allowed: Settings = {setting: "all" for source, setting in ALLOWING.items() if source in sources}
+        settings = {**FIXED_SETTINGS, **ways, **registry_settings(network, with_tokens), **allowed, "cache": cache}
         job.write("home/.npmrc", settings_file(settings))
 
-    def _install(self, job: Job) -> None:
-        code, words = self._npm(job, [*CI, "--offline" if self.request.network.offline else "--prefer-offline"])
-        if code == "ETARGET" and not self.request.network.offline:
+    def _install(self, job: Job, offline: bool) -> None:
+        code, words = self._npm(job, [*CI, "--offline" if offline else "--prefer-offline"])
+        if code == "ETARGET" and not offline:
             # The cache knows the package from before this version came out, and npm does not look again by itself.
             code, words = self._npm(job, [*CI, "--prefer-online"])
         if code in BROKEN_CODES:

@@ -66,6 +66,7 @@ def test_nothing_to_install(world: World) -> None:
         assert install_dependencies(request, world.npm).as_dict() == {
             "changed": False,
             "manager": None,
+            "manager_version": None,
             "identity": None,
             "packages": 0,
             "files": 0,
@@ -125,7 +126,7 @@ def test_a_tree_that_is_not_the_lockfiles_is_not_taken(world: World) -> None:
 def test_an_app_without_packages_gets_an_empty_tree(world: World) -> None:
     (world.app / "package.json").write_text("{}")
     (world.app / "package-lock.json").write_text('{"lockfileVersion": 3, "packages": {"": {}}}')
-    world.npm.make_tree = lambda _tree: None
+    world.npm.make_tree = lambda tree: None
 
     assert install_dependencies(world.request(), world.npm).packages == 0
     assert install_dependencies(world.request(), world.npm).changed is False
@@ -182,18 +183,18 @@ def test_a_full_disk_while_putting_it_in_place(world: World, monkeypatch: pytest
 
 def test_a_tree_that_is_too_large(world: World) -> None:
     install_dependencies(world.request(), world.npm)
-    world.npm.meddle = lambda tree: (tree / "semver/index.js").write_bytes(bytes(3_000_000))
+    world.npm.meddle = lambda tree: (tree / "semver/index.js").write_bytes(bytes(3 * 1024**2))
 
-    words = failure(world, world.request(max_size=1_000_000, allow_scripts=("debug",)))
+    words = failure(world, world.request(max_size=1024**2, allow_scripts=("debug",)))
 
     assert words.startswith(
-        "/app: the dependencies have 3.0 MB, more than max_size (1.0 MB); the largest: semver@7.8.6 3.0 MB, "
+        "/app: the dependencies have 3.0 MiB, more than max_size (1.0 MiB); the largest: semver@7.8.6 3.0 MiB, "
     )
     assert words.endswith("Take out what the app does not need in production, or raise max_size.")
     # Nothing was placed, and what was there is untouched.
-    assert install_dependencies(world.request(max_size=1_000_000), world.npm).changed is False
+    assert install_dependencies(world.request(max_size=1024**2), world.npm).changed is False
     # The limit also counts for what is in place, and for what comes out of the store.
-    assert "more than max_size (0.0 MB)" in failure(world, world.request(max_size=1))
+    assert "more than max_size (0.0 MiB)" in failure(world, world.request(max_size=1))
     world.npm.calls.clear()
-    assert "more than max_size (1.0 MB)" in failure(world, world.request(max_size=1_000_000, allow_scripts=("debug",)))
+    assert "more than max_size (1.0 MiB)" in failure(world, world.request(max_size=1024**2, allow_scripts=("debug",)))
     assert world.npm.calls == []

@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import shutil
+import time
 import typing as t
 
 import pytest
@@ -16,7 +17,10 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer
     InstallRequest,
     install_dependencies,
 )
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers import npm
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import Network, Registry
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Package
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import Policy
 
 from ..world import CI, FIXTURES, FakeNpm, World, failure
@@ -257,3 +261,105 @@ def test_an_archive_outside_of_the_app(workspaces: World) -> None:
     words = failure(workspaces, allowing(workspaces))
 
     assert "local@1.0.0 is outside of the app's folder, at file:../vendor/local-1.0.0.tgz. Move it into" in words
+
+
+def test_a_packed_set(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def take_out(packed: str, packages: t.Iterable[Package], job: Job) -> dict[str, str]:
+        asked.extend(package.path for package in packages)
+        return {"node_modules/ms": "0/ms.tgz", "node_modules/ms-old": "1/old.tgz"}
+
+    monkeypatch.setattr(npm, "take_out", take_out)
+
+    result = install_dependencies(world.request(network=Network(packed="/set.tar")), world.npm)
+
+    assert len(asked) == result.packages
+    assert world.npm.npm_calls == [
+        ["cache", "add", "../packed/0/ms.tgz", "../packed/1/old.tgz", "--json"],
+        [*CI[:-1], "--offline"],
+    ]
+    # For this build alone, and an address for everything, which the lockfile lacks: npm looks no hash up without one.
+    assert f'cache="{world.store}/scratch/{result.identity}/work/cache"\n' in world.npm.seen["ci ../home/.npmrc"]
+    given = json.loads(world.npm.seen["ci package-lock.json"])["packages"]
+    assert given["node_modules/ms"]["resolved"] == "https://registry.npmjs.org/ms/-/ms-2.1.3.tgz"
+
+
+def test_offline(world: World) -> None:
+    world.npm.failures = [{"code": "ENOTCACHED", "summary": "request to https://registry.npmjs.org/ms failed"}]
+
+    words = failure(world, world.request(network=Network(offline=True)))
+
+    assert "the cache of this host lacks a package, and offline is set: request to https://registry" in words
+    assert words.endswith("Install once without offline, or give the packages as a packed set.")
+    assert world.npm.npm_calls == [[*CI[:-1], "--offline"]]
+
+
+@pytest.mark.parametrize("code", ["ECONNRESET", "ERR_STREAM_PREMATURE_CLOSE"])
+def test_a_connection_that_breaks_is_given_a_second_chance(
+    world: World, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    world.npm.failures = [{"code": code, "summary": "aborted"}]
+
+    assert install_dependencies(world.request(), world.npm).changed
+    assert (world.npm.npm_calls, pauses) == ([CI, CI], [2.0])
+
+    world.npm.failures = [{"code": code, "summary": "aborted"}] * 2
+    words = failure(world, world.request(allow_scripts=("debug",)))
+    assert f"the npm registry breaks off in the middle of a package ({code}). It was tried again" in words
+
+
+def test_registries_by_scope(world: World) -> None:
+    network = Network(
+        (
+            Registry("https://npm.example.com/team/", token="t1"),
+            Registry("https://acme.example.com", "@acme", "t2", user="me"),
+        )
+    )
+
+    install_dependencies(world.request(network=network), world.npm)
+
+    settings = world.npm.seen["ci ../home/.npmrc"].splitlines()
+    assert 'registry="https://npm.example.com/team/"' in settings
+    assert '//npm.example.com/team/:_authToken="t1"' in settings
+    assert '@acme:registry="https://acme.example.com"' in settings
+    assert '//acme.example.com/:username="me"' in settings
+    assert '//acme.example.com/:_password="dDI="' in settings
+
+
+@pytest.mark.parametrize(
+    ("registries", "words"),
+    [
+        ([Registry("https://a/", "acme")], "the scope 'acme' of a registry is none. Write it as @acme."),
+        ([Registry("npm.example.com")], "the registry 'npm.example.com' is no address. Write it as https://"),
+        ([Registry("https://a/"), Registry("https://b/")], "two registries are for the same packages."),
+    ],
+)
+def test_registries_that_cannot_be_meant(world: World, registries: list[Registry], words: str) -> None:
+    assert words in failure(world, world.request(network=Network(tuple(registries))))
+
+
+def test_an_artifacts_settings_can_be_trusted(world: World) -> None:
+    (world.app / ".npmrc").write_text("registry=https://npm.example.com/\nignore-scripts=false\n")
+    first = install_dependencies(world.request(trust_project_config=True), world.npm)
+
+    assert world.npm.seen["ci .npmrc"] == "registry=https://npm.example.com/\nignore-scripts=false\n"
+    # On the command line, which is stronger than any file.
+    assert "--ignore-scripts" in world.npm.npm_calls[0]
+    (world.app / ".npmrc").write_text("registry=https://npm.example.org/\n")
+    assert install_dependencies(world.request(trust_project_config=True), world.npm).identity != first.identity
+
+
+def test_sources_that_a_newer_npm_has_to_be_told(workspaces: World) -> None:
+    install_dependencies(allowing(workspaces), workspaces.npm)
+    assert "allow-" not in workspaces.npm.seen["ci ../home/.npmrc"]
+
+    lockfile = workspaces.app / "package-lock.json"
+    value = json.loads(lockfile.read_text())
+    value["packages"]["node_modules/ms"]["resolved"] = f"git+https://git.example.com/ms.git#{'0' * 40}"
+    lockfile.write_text(json.dumps(value))
+    request = workspaces.request(policy=Policy(allow_sources=("lib", "local", "ms"), allowed_hosts=("*",)))
+    install_dependencies(request, workspaces.npm)
+    assert 'allow-git="all"\n' in workspaces.npm.seen["ci ../home/.npmrc"]
