@@ -1,18 +1,28 @@
 # Copyright (c) Evenkeel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The formats of lockfiles that are understood, and the manifests that belong to them."""
+"""The formats of lockfiles that are understood, and the manifests that belong to them.
+
+What a format is read with is only loaded when a folder has such a lockfile: a module is compiled anew in every run.
+"""
 
 from __future__ import annotations
 
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile import npm, packagejson
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Format, Manifest
 
-# A format's own module takes Format from ``model``: this one imports them all.
-__all__ = ["FORMATS", "MANAGERS", "MANIFESTS", "NAMES", "Format", "ManifestKind", "of"]
+
+@dataclass(frozen=True)
+class Known:
+    """A format by what it takes to find it."""
+
+    manager: str
+    #: File names.
+    names: tuple[str, ...]
+    ecosystem: str
+    load: t.Callable[[], Format]
 
 
 @dataclass(frozen=True)
@@ -23,22 +33,52 @@ class ManifestKind:
     parse: t.Callable[[bytes, str], Manifest]
 
 
-#: Of two formats with the same file name, the one that takes every content comes last.
-FORMATS: tuple[Format, ...] = (npm.FORMAT,)
+def _npm() -> Format:
+    from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.npm import FORMAT
+
+    return FORMAT
+
+
+def _yarn_berry() -> Format:
+    from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.yarn_berry import FORMAT
+
+    return FORMAT
+
+
+def _yarn_classic() -> Format:
+    from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.yarn_classic import FORMAT
+
+    return FORMAT
+
+
+def _package_json(content: bytes, path: str) -> Manifest:
+    from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.packagejson import parse_manifest
+
+    return parse_manifest(content, path)
+
+
+#: Of formats with the same file name, the one that takes every content comes last.
+KNOWN: tuple[Known, ...] = (
+    Known("npm", ("package-lock.json", "npm-shrinkwrap.json"), "node", _npm),
+    Known("yarn", ("yarn.lock",), "node", _yarn_berry),
+    Known("yarn", ("yarn.lock",), "node", _yarn_classic),
+)
 
 #: By ecosystem.
 MANIFESTS: dict[str, ManifestKind] = {
-    "node": ManifestKind("package.json", packagejson.parse_manifest),
+    "node": ManifestKind("package.json", _package_json),
 }
 
 #: File names of lockfiles -> package manager, and the managers there are.
-NAMES: dict[str, str] = {name: known.manager for known in FORMATS for name in known.names}
+NAMES: dict[str, str] = {name: known.manager for known in KNOWN for name in known.names}
 MANAGERS: tuple[str, ...] = tuple(dict.fromkeys(NAMES.values()))
 
 
 def of(name: str, content: bytes) -> Format | None:
     """The format of a file called ``name``; ``None`` when none has that name or recognises the content."""
-    for known in FORMATS:
-        if name in known.names and (known.recognises is None or known.recognises(content)):
-            return known
+    for known in KNOWN:
+        if name in known.names:
+            found = known.load()
+            if found.recognises is None or found.recognises(content):
+                return found
     return None

@@ -10,17 +10,15 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile import workspaces
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.formats import (
-    FORMATS,
+    KNOWN,
     MANAGERS,
     MANIFESTS,
     NAMES,
-    Format,
     of,
 )
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.jsonfile import read_regular_file
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Lockfile, Manifest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Format, Lockfile, Manifest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import Policy, check_policy, joined
 
 #: What the option ``manager`` takes.
@@ -119,7 +117,7 @@ def _find(folder: str, manager: str) -> tuple[Format, str, bytes] | None:
     if len({read[name] for name in names}) > 1:
         raise ApphostError(f"{' and '.join(names)} differ", folder, "Delete one of them.")
     # What no format recognises is given to one all the same, for its words about what is wrong.
-    chosen = formats[names[0]] or next(known for known in reversed(FORMATS) if names[0] in known.names)
+    chosen = formats[names[0]] or next(known.load() for known in reversed(KNOWN) if names[0] in known.names)
     return chosen, names[0], read[names[0]]
 
 
@@ -131,10 +129,10 @@ def _nothing_to_install(folder: str, manager: str) -> None:
         if manifest is None or not (manifest.requirements.production or manifest.workspaces):
             return
         ecosystems = [known for known, kind in MANIFESTS.items() if kind.name == os.path.basename(manifest.path)]
-        names = [name for known in FORMATS if known.ecosystem in ecosystems for name in known.names]
+        names = [name for known in KNOWN if known.ecosystem in ecosystems for name in known.names]
         what = f"has dependencies, but no lockfile ({', '.join(dict.fromkeys(names))})"
         raise ApphostError(what, folder, f"Make one with your package manager and commit it, or {do}")
-    formats = [known for known in FORMATS if known.manager == manager]
+    formats = [known.load() for known in KNOWN if known.manager == manager]
     file = MANIFESTS[formats[0].ecosystem].name
     if formats[0].needs_manifest and not os.path.lexists(os.path.join(folder, file)):
         raise ApphostError(f"has no {file}", folder, f"Add it, or {do}")
@@ -173,8 +171,16 @@ def _manifests(folder: str, chosen: Format) -> tuple[dict[str, Manifest], list[s
         path = os.path.join(folder, chosen.workspace_file)
         patterns = chosen.workspace_patterns(listed, path) if listed is not None else ()
     manifests = {"": own}
-    for workspace in workspaces.find(folder, patterns, kind.name) if patterns else ():
+    for workspace in _workspaces(folder, patterns, kind.name):
         content = read(f"{workspace}/{kind.name}")
         if content is not None:
             manifests[workspace] = kind.parse(content, os.path.join(folder, workspace, kind.name))
     return manifests, files
+
+
+def _workspaces(folder: str, patterns: tuple[str, ...], manifest: str) -> list[str]:
+    if not patterns:
+        return []
+    from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.workspaces import find
+
+    return find(folder, patterns, manifest)
