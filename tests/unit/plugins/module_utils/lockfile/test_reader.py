@@ -14,9 +14,11 @@ import typing as t
 import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile import jsonfile
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.reader import checked_project
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import Policy
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.reader import checked_project, read_manifest
 
 FIXTURES = pathlib.Path(__file__).parent / "fixtures"
+ALLOWED = Policy(allow_sources=("lib", "local"))
 EXAMPLES = pathlib.Path(__file__).parents[5] / "examples"
 
 
@@ -64,6 +66,15 @@ def test_nothing_to_install(tmp_path: pathlib.Path) -> None:
     assert checked_project(str(tmp_path)) is None
     (tmp_path / "package.json").write_text("broken")
     assert checked_project(str(tmp_path), "none") is None
+
+
+def test_the_manifest_of_an_app(app: pathlib.Path) -> None:
+    manifest = read_manifest(str(app))
+
+    assert manifest is not None
+    assert manifest.version == "1.0.0"
+    (app / "package.json").unlink()
+    assert read_manifest(str(app)) is None
 
 
 def test_no_lockfile(app: pathlib.Path) -> None:
@@ -154,3 +165,66 @@ def test_policy_is_part_of_the_check(app: pathlib.Path) -> None:
     rewrite(app / "package-lock.json", lambda lockfile: lockfile["packages"]["node_modules/ms"].pop("integrity"))
 
     assert "ms@2.1.3 has no integrity hash" in refusal(app)
+
+
+@pytest.fixture
+def workspaces(tmp_path: pathlib.Path) -> pathlib.Path:
+    return pathlib.Path(shutil.copytree(FIXTURES / "npm-workspaces", tmp_path / "workspaces"))
+
+
+@pytest.mark.parametrize("form", [list, lambda patterns: {"packages": patterns, "nohoist": ["**"]}])
+def test_manifests_of_workspaces(workspaces: pathlib.Path, form: t.Callable[[list[str]], t.Any]) -> None:
+    rewrite(workspaces / "package.json", lambda value: value.update(workspaces=form(value["workspaces"])))
+
+    project = checked_project(str(workspaces), policy=ALLOWED)
+
+    assert project is not None
+    assert {folder: manifest.name for folder, manifest in project.manifests.items()} == {
+        "": "recorded-workspaces",
+        "packages/api": "@shop/api",
+        "packages/web": "@shop/web",
+    }
+
+
+def test_a_workspace_that_came_after_the_lockfile(workspaces: pathlib.Path) -> None:
+    shutil.copytree(workspaces / "packages" / "api", workspaces / "packages" / "new")
+
+    assert "package-lock.json was made without the workspace packages/new. Run npm" in refusal(workspaces)
+
+
+def test_a_workspace_asks_for_something_else(workspaces: pathlib.Path) -> None:
+    rewrite(workspaces / "packages" / "web" / "package.json", lambda value: value["dependencies"].update(ms="2.1.3"))
+
+    assert "packages/web/package.json asks ms 2.1.3, package-lock.json was made for 2.0.0. Run npm" in refusal(
+        workspaces
+    )
+
+
+def test_a_manifest_of_a_workspace_that_is_no_file(workspaces: pathlib.Path) -> None:
+    manifest = workspaces / "packages" / "web" / "package.json"
+    manifest.rename(workspaces / "elsewhere.json")
+    manifest.symlink_to(workspaces / "elsewhere.json")
+    assert refusal(workspaces) == "app/packages/web/package.json: is not a regular file"
+
+    manifest.unlink()
+    manifest.write_text("{")
+    assert refusal(workspaces).startswith("app/packages/web/package.json: is no JSON")
+
+
+def test_a_workspace_outside_of_the_project(workspaces: pathlib.Path) -> None:
+    rewrite(workspaces / "package.json", lambda value: value.update(workspaces=["../*"]))
+
+    assert refusal(workspaces) == (
+        "app: has a workspace pattern that leads out of the project: '../*'. "
+        "Keep workspaces below the folder of the lockfile."
+    )
+
+
+def test_a_lockfile_of_another_manager_is_read_by_its_own_format(app: pathlib.Path) -> None:
+    (app / "package-lock.json").unlink()
+    (app / "yarn.lock").write_text("__metadata:\n  version: 99\n")
+    assert refusal(app).startswith("app/yarn.lock: is of version 99; ")
+    assert "app: has no package-lock.json" in refusal(app, "npm")
+
+    (app / "yarn.lock").write_text("not a lockfile")
+    assert refusal(app).startswith("app/yarn.lock: ")
