@@ -25,6 +25,10 @@ LOST = "It stays out of the balancers; it ends by itself what it has begun."
 AGAIN = "When this is mended, run the same playbook again: it goes on from there, and puts back what is still drained."
 
 
+Known = t.Mapping[str, t.Mapping[str, t.Any]]
+"""Host -> name -> what the tasks registered there, as Ansible's ``hostvars``."""
+
+
 @dataclass
 class HostOutcome:
     """What a batch did on one host. ``activated``: app -> the release that was live before; seconds are wall time."""
@@ -48,11 +52,34 @@ def batch_servers(plan: t.Mapping[str, t.Any], batch: t.Sequence[str]) -> list[s
 def servers_after(
     plan: t.Mapping[str, t.Any], outcomes: t.Mapping[str, HostOutcome], drains: t.Sequence[Answer]
 ) -> list[str]:
-    """The servers of the next batch, which the call that enables this one drains; none when this one went wrong."""
-    if not all_done(drains) or any(outcome.errors for outcome in outcomes.values()):
+    """The servers of the next batch, which the call that enables this one drains.
+
+    None when this one went wrong, and none on the way back, where a batch that fails does not stop the next.
+    """
+    if plan["back"] or not all_done(drains) or any(outcome.errors for outcome in outcomes.values()):
         return []
     following = dict(zip(map(frozenset, plan["batches"]), plan["batches"][1:]))
     return batch_servers(plan, following.get(frozenset(outcomes), []))
+
+
+def batch_drains(plan: t.Mapping[str, t.Any], batch: t.Sequence[str], known: Known) -> list[t.Any]:
+    """What the balancers said when the batch was drained: by the call that put the batch before it back, or its own."""
+    before = dict(zip(map(frozenset, plan["batches"][1:]), plan["batches"])).get(frozenset(batch))
+    if plan["back"] or before is None:
+        return list(known[batch[0]]["__rollout_drain"]["results"])
+    return handed_over(known[before[0]]["__rollout_enable"]["results"], batch_servers(plan, batch))
+
+
+def rollout_outcomes(plan: t.Mapping[str, t.Any], known: Known) -> list[dict[str, t.Any]]:
+    """The ends of all batches that were begun, in their order."""
+    ends = []
+    for batch in plan["batches"]:
+        if "__rollout_enable" not in known[batch[0]]:
+            break
+        drains = batch_drains(plan, batch, known)
+        outcomes = judge_batch(plan, drains, {host: known[host]["__rollout_activation"] for host in batch})
+        ends.append(close_batch(plan, outcomes, drains, known[batch[0]]["__rollout_enable"]["results"]))
+    return ends
 
 
 def handed_over(enables: t.Sequence[Answer], following: t.Sequence[str]) -> list[dict[str, t.Any]]:
@@ -137,7 +164,7 @@ def close_batch(
 ) -> dict[str, t.Any]:
     """Add what the balancers said and give the batch's end.
 
-    ``handover``: what they said of draining the next batch; ``early``: its servers that must be put back at once.
+    ``early``: servers of the next batch that have to be put back at once.
 
     ``failed``, ``title`` and ``lines`` for people, ``hosts``; ``back``: this batch was on the way back; ``revert``:
     what was rolled before has to be taken back.
@@ -172,7 +199,6 @@ def close_batch(
     following = servers_after(plan, outcomes, drains)
     return {
         "failed": bool(errors),
-        "handover": handed_over(enables, following),
         "early": taken_early(enables, following),
         "back": plan["back"],
         "revert": plan["revert"] and any(outcome.given_up for outcome in outcomes.values()),

@@ -9,12 +9,14 @@ import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.rollout.batch import (
     all_done,
+    batch_drains,
     batch_servers,
     close_batch,
     close_return,
     early,
     judge_batch,
     revert_plan,
+    rollout_outcomes,
     rollout_report,
     rollout_summary,
     servers_after,
@@ -70,20 +72,43 @@ def test_a_good_batch_comes_back_whole() -> None:
     assert end["hosts"]["app2"]["seconds_out"] == 2.0
 
 
+def registered() -> dict[str, t.Any]:
+    """What the tasks leave at a host of the first batch."""
+    enables = [{**ENABLED[0], **HANDED_OVER}]
+    return {
+        "__rollout_drain": {"results": DRAINED},
+        "__rollout_enable": {"results": enables},
+        "__rollout_activation": activated(),
+    }
+
+
 def test_a_good_batch_hands_over_to_the_next_one() -> None:
     outcomes = judge_batch(PLAN, DRAINED, {"app1": activated(), "app2": activated()})
     assert servers_after(PLAN, outcomes, DRAINED) == NEXT
-    end = close_batch(PLAN, outcomes, DRAINED, [{**ENABLED[0], **HANDED_OVER}])
-    assert end["handover"] == [{"item": "lb1", "servers": HANDED_OVER["then_drained"]}]
-    assert all_done(end["handover"], ["lb1"])
-    assert end["early"] == []
+    known = {"app1": registered(), "app2": registered(), "app3": {"__rollout_drain": {"results": DRAINED}}}
+    assert batch_drains(PLAN, ["app1", "app2"], known) == DRAINED
+    assert batch_drains(PLAN, ["app3"], known) == [{"item": "lb1", "servers": HANDED_OVER["then_drained"]}]
 
 
 def test_the_last_batch_hands_over_to_none() -> None:
-    outcomes = judge_batch(PLAN, DRAINED, {"app3": activated()})
-    assert servers_after(PLAN, outcomes, DRAINED) == []
-    end = close_batch(PLAN, outcomes, DRAINED, ENABLED)
-    assert (end["handover"], end["early"]) == ([], [])
+    assert servers_after(PLAN, judge_batch(PLAN, DRAINED, {"app3": activated()}), DRAINED) == []
+
+
+def test_on_the_way_back_every_batch_is_taken_out_by_itself() -> None:
+    back = {**PLAN, "back": True}
+    outcomes = judge_batch(back, DRAINED, {"app1": activated(), "app2": activated()})
+    assert servers_after(back, outcomes, DRAINED) == []
+    own = [{"item": "lb1", "servers": []}]
+    known = {"app1": registered(), "app2": registered(), "app3": {"__rollout_drain": {"results": own}}}
+    assert batch_drains(back, ["app3"], known) == own
+
+
+def test_the_ends_are_read_from_what_the_hosts_registered() -> None:
+    known = {"app1": registered(), "app2": registered(), "app3": {"__rollout_drain": {"results": DRAINED}}}
+    # The roll stopped before the second batch.
+    assert [end["title"] for end in rollout_outcomes(PLAN, known)] == ["Rolled: app1, app2"]
+    known["app3"] = {**known["app3"], "__rollout_enable": {"results": ENABLED}, "__rollout_activation": activated()}
+    assert [end["title"] for end in rollout_outcomes(PLAN, known)] == ["Rolled: app1, app2", "Rolled: app3"]
 
 
 def test_after_a_failure_nobody_is_taken_out() -> None:
@@ -95,12 +120,13 @@ def test_after_a_failure_nobody_is_taken_out() -> None:
 
 def test_a_next_batch_that_was_not_drained_is_not_touched() -> None:
     outcomes = judge_batch(PLAN, DRAINED, {"app1": activated(), "app2": activated()})
-    end = close_batch(PLAN, outcomes, DRAINED, [{**ENABLED[0], "msg": "shop without app3 has 0 servers up, not 1"}])
+    enables = [{**ENABLED[0], "msg": "shop without app3 has 0 servers up, not 1"}]
     # This batch is back; what could not be drained is the next one's failure.
-    assert not end["failed"]
-    assert not all_done(end["handover"], ["lb1"])
-    following = judge_batch(PLAN, end["handover"], {"app3": {"results": [], "skipped": True}})
-    end = close_batch(PLAN, following, end["handover"], [{"item": "lb1", "servers": []}])
+    assert not close_batch(PLAN, outcomes, DRAINED, enables)["failed"]
+    drains = batch_drains(PLAN, ["app3"], {"app1": {"__rollout_enable": {"results": enables}}})
+    assert not all_done(drains, ["lb1"])
+    following = judge_batch(PLAN, drains, {"app3": {"results": [], "skipped": True}})
+    end = close_batch(PLAN, following, drains, [{"item": "lb1", "servers": []}])
     assert end["failed"]
     assert end["errors"][0].startswith(
         "balancer lb1: draining: shop without app3 has 0 servers up, not 1. No host of this batch was touched."
@@ -117,7 +143,8 @@ def test_what_one_balancer_took_out_too_early_is_put_back() -> None:
     outcomes = judge_batch(PLAN, DRAINED, {"app1": activated(), "app2": activated()})
     enables = [{**ENABLED[0], **HANDED_OVER}, {"item": "lb2", "lost": "gone"}]
     end = close_batch(PLAN, outcomes, DRAINED, enables)
-    assert end["failed"] and end["handover"] == []
+    assert end["failed"]
+    assert batch_drains(PLAN, ["app3"], {"app1": {"__rollout_enable": {"results": enables}}}) == []
     assert early([end]) == NEXT
     assert close_return([end], [{"item": "lb1", "servers": []}, {"item": "lb2", "servers": []}])[1]["errors"] == []
     (_first, last) = close_return([end], [{"item": "lb1", "msg": "no socket"}, {"item": "lb2", "servers": []}])
