@@ -156,6 +156,29 @@ def test_a_range_in_a_catalog_is_the_only_one_there_is_or_any() -> None:
     ]
 
 
+def test_a_range_in_a_catalog_does_not_mean_the_original_of_a_patch() -> None:
+    patch = "patch:resolve@npm%3A^1.0.0#optional!builtin<compat/resolve>"
+    text = project(dependencies={"resolve": "catalog:"}) + package("resolve@npm:^1.0.0")
+    text += block(
+        f"resolve@{patch}",
+        {"version": "1.0.0", "resolution": f"resolve@{patch.replace('^', '')}::version=1.0.0&hash=c3c19d"},
+    )
+
+    (needed,) = parse(text, manifest(dependencies={"resolve": "catalog:"})).needs
+
+    assert needed.startswith("resolve@patch:")
+
+
+def test_a_resolution_that_is_relative_to_the_project() -> None:
+    archive = "x@file:./x.tgz::locator=app%40workspace%3A."
+    text = project() + project("web", "web", dependencies={"x": "npm:^1.0.0"})
+    text += block(archive, {"version": "1.0.0", "resolution": archive})
+
+    lockfile = parse(text, manifest(resolutions={"x": "file:./x.tgz"}))
+
+    assert lockfile.packages["web@workspace:web"].needs == (archive,)
+
+
 def test_what_is_for_development_too_is_for_production() -> None:
     asked = manifest(dependencies={"a": "^1.0.0"}, devDependencies={"a": "^1.0.0", "b": "^1.0.0"})
     text = (

@@ -197,6 +197,7 @@ def test_a_version_that_is_not_in_its_range_is_one_that_yarn_replaces() -> None:
         "yarn.lock has a 1.0.0 for a@^2.0.0, and yarn would take another"
     ]
     assert problems(entry("a@^2.0.0", "2.0.0-rc.1"), asked) == []
+    assert problems(entry('"a@>1.0.0-rc.1"'), manifest(dependencies={"a": ">1.0.0-rc.1"})) == []
 
 
 def test_with_a_resolution_it_may_be_out_of_range() -> None:

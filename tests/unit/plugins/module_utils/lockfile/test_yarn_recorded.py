@@ -95,6 +95,13 @@ def test_development_stays_away(name: str) -> None:
     assert dev.isdisjoint(expected(lockfile))
 
 
+@pytest.mark.parametrize("name", [name for name in BERRY if name.startswith("exotic")])
+def test_the_original_of_a_patch_for_development_is_for_development(name: str) -> None:
+    flags = {known.path[:17]: known.dev for known in read(name).packages.values() if known.name == "typescript"}
+
+    assert flags == {"typescript@patch:": True, "typescript@npm:5.": True}
+
+
 @pytest.mark.parametrize("name", RECORDED)
 def test_who_asks_for_what_directly(name: str) -> None:
     lockfile = read(name)
@@ -109,6 +116,8 @@ def test_who_asks_for_what_directly(name: str) -> None:
         web = next(package for package in lockfile.packages.values() if package.name == "@recorded/web")
         assert (web.source, web.resolved, web.version) == (Source.WORKSPACE, "packages/web", "1.0.0")
         assert (names(web.needs), names(web.wants)) == ({"@recorded/lib", "ms"}, {"fsevents", "is-odd"})
+        # Yarn 2 and later patch this one by themselves.
+        assert any(path.startswith("fsevents@patch:") for path in web.wants) == (name in BERRY)
     else:
         assert {"@x/lib", "@x/web", "debug", "ms", "ms-two", "padded", "tiny-git"} <= names(lockfile.needs)
         assert lockfile.wants == ()
