@@ -26,7 +26,7 @@ _GIT = re.compile(r"(git(\+[a-z]+)?|ssh|github|gitlab|bitbucket|gist):")
 # they would not all go to the same one.
 _ADDRESS = re.compile(
     r"(?:git\+)?(?P<scheme>[a-z]+)://(?:(?P<user>[A-Za-z0-9._~!$&'()*+,;=:%-]*)@)?"
-    r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<host>[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
     r"(?P<path>/[!-\"$->@-\[\]-~]*)?(?P<more>[?#][!-\[\]-~]*)?"
 )
 _PORTS = {"https": "443", "http": "80", "ssh": "22", "git": "9418"}
@@ -45,15 +45,30 @@ class Address:
     #: A query, a fragment.
     more: str = ""
 
+    @property
+    def place(self) -> str:
+        """Host and path: ``npm.example.com/ms/-/ms-2.0.0.tgz``."""
+        return self.host + self.path
+
 
 def parse(address: str) -> Address | None:
     """The parts of ``address``; ``None`` for one that programs could understand differently."""
     match = _ADDRESS.fullmatch(address)
-    if match is None:
+    # Who asks for "a/../b" gets "b", or not.
+    if match is None or {".", ".."} & {*urllib.parse.unquote(match["path"] or "").split("/")}:
         return None
     scheme, port = match["scheme"], match["port"]
     host = match["host"].lower() + (f":{port}" if port and port != _PORTS.get(scheme) else "")
     return Address(scheme, host, match["path"] or "/", match["user"] is not None, match["more"] or "")
+
+
+def place(text: str) -> str:
+    """A host that somebody allows, in the one form that ``Address.place`` begins with: ``host:port/path/``.
+
+    ``text`` is a host, with its port and a path if need be, or a whole address.
+    """
+    known = parse(text if "://" in text else f"https://{text}")
+    return known.place.rstrip("/") + "/" if known else text
 
 
 def shown(address: str) -> str:
@@ -73,6 +88,18 @@ def is_git(address: str) -> bool:
         return True
     # "owner/repository#commit" is short for one on GitHub.
     return re.fullmatch(r"[\w-][\w.-]*/[\w.-]+(#.*)?", address) is not None
+
+
+def is_short_git(address: str) -> bool:
+    """Whether ``address`` is a repository in a form that is no URL, and that managers fetch by HTTPS or SSH.
+
+    ``github:owner/repository``, ``owner/repository`` and ``git+ssh://git@host:owner/repository``, each with a ``#…``.
+    """
+    # No part begins with a dash, which a program could take for an option, or with a dot.
+    parts = r"\w[\w.~-]*(?:/\w[\w.~-]*)*"
+    at_host = rf"(?:git\+)?ssh://\w[\w.-]*@\w[\w.-]*:/?{parts}"
+    at_service = rf"(?:(?:github|gitlab|bitbucket|gist):)?{parts}"
+    return re.fullmatch(rf"(?:{at_host}|{at_service})(?:#[\w./:=&-]*)?", address, re.ASCII) is not None
 
 
 def is_tarball_of(address: str, name: str, version: str | None) -> bool:

@@ -89,8 +89,12 @@ class _Rules:
         self.public = addresses.PUBLIC_HOSTS[lockfile.manager]
         self.registries = policy.registries
         ours = [known for known in map(addresses.parse, policy.registries.values()) if known]
-        self.hosts = [*(known.host for known in ours), *(policy.allowed_hosts or self.public)]
-        self.http = {*policy.allow_http, *(known.host for known in ours if known.scheme == "http")}
+        self.any_host = "*" in policy.allowed_hosts
+        hosts = [*(known.host for known in ours), *(policy.allowed_hosts or self.public)]
+        self.places = tuple(addresses.place(host) for host in hosts)
+        self.any_http = "*" in policy.allow_http
+        plain = [*policy.allow_http, *(known.host for known in ours if known.scheme == "http")]
+        self.http = tuple(addresses.place(re.sub("^https?://", "", host)) for host in plain)
         self.sources = {_plain(name, self.manager) for name in policy.allow_sources}
         self.weak = {_plain(name, self.manager) for name in policy.allow_weak_integrity}
 
@@ -148,18 +152,16 @@ class _Rules:
             )
 
     def _is_allowed(self, address: addresses.Address) -> bool:
-        place = address.host + address.path
-        return "*" in self.hosts or any(
-            place.startswith(allowed if "/" in allowed else f"{allowed}/") for allowed in self.hosts
-        )
+        return self.any_host or address.place.startswith(self.places)
 
     def _transport_problems(self, package: Package, address: str) -> t.Iterator[Problem]:
         known = addresses.parse(address)
         if known is None:
-            # "github:owner/repository" and the like, which the managers fetch by HTTPS or SSH.
-            if package.source != Source.GIT:
+            if package.source != Source.GIT or not addresses.is_short_git(address):
                 yield _misunderstood(package, address)
-        elif known.scheme not in ("https", "ssh") and not self.http & {known.host, "*"}:
+        elif known.scheme not in ("https", "http", "ssh", "git"):
+            yield _misunderstood(package, address)
+        elif known.scheme in ("http", "git") and not self.any_http and not known.place.startswith(self.http):
             yield Problem(
                 f"{package.spec} is fetched without encryption, from {addresses.shown(address)}",
                 f"Use https, or name {known.host} in allow_http.",

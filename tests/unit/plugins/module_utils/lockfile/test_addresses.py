@@ -115,6 +115,8 @@ def test_files_of_a_python_package(file: str, belongs: bool) -> None:
         ("https:///a", None),
         ("https:example.com/a", None),
         ("example.com/a", None),
+        ("https://example.com/a/../b", None),
+        ("https://example.com/a/%2e%2E/b", None),
     ],
 )
 def test_parts_of_an_address(address: str, parts: Address | None) -> None:

@@ -10,6 +10,7 @@ import typing as t
 
 import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.addresses import shown
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Lockfile, Package, Source
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.npm import parse_lockfile
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.packagejson import parse_manifest
@@ -165,7 +166,13 @@ def test_what_is_allowed_by_name() -> None:
     # A plain address has to be nailed down, and a repository to name the commit.
     assert problems({"resolved": "https://example.com/a.tgz"}, policy) == []
     assert problems({"resolved": "https://example.com/a.tgz", "integrity": None}, policy) != []
-    for address in ("git+ssh://git@example.com/a.git", "git+https://example.com/a.git", "github:owner/a", "owner/a"):
+    for address in (
+        "git+ssh://git@example.com/a.git",
+        "git+ssh://git@example.com:owner/a.git",
+        "git+https://example.com/a.git",
+        "github:owner/a",
+        "owner/a",
+    ):
         assert problems({"resolved": f"{address}#{COMMIT}", "integrity": None}, policy) == []
         assert problems({"resolved": f"{address}#main", "integrity": None}, policy) == [
             f"a@1.0.0 comes from a git repository, {address.replace('git@', '')}#main, without its commit"
@@ -192,6 +199,9 @@ def test_what_is_allowed_by_name_is_encrypted_too(scheme: str) -> None:
         ("npm.example.com", "https://evil.example/npm.example.com/a/-/a-1.0.0.tgz", False),
         ("npm.example.com/team/", "https://npm.example.com/team/a/-/a-1.0.0.tgz", True),
         ("npm.example.com/team/", "https://npm.example.com/other/a/-/a-1.0.0.tgz", False),
+        ("npm.example.com/team", "https://npm.example.com/team-of-others/a/-/a-1.0.0.tgz", False),
+        ("https://NPM.example.com", "https://npm.example.com/a/-/a-1.0.0.tgz", True),
+        ("https://npm.example.com:4873/team", "https://npm.example.com:4873/team/a/-/a-1.0.0.tgz", True),
         # Whoever names hosts means these and no others.
         ("npm.example.com", f"{PUBLIC}/a/-/a-1.0.0.tgz", False),
     ],
@@ -246,6 +256,32 @@ def test_a_registry_without_encryption_is_the_operators_own_word() -> None:
         assert problems(plain, policy) == [
             "a@1.0.0 is fetched without encryption, from http://npm.lab:4873/a/-/a-1.0.0.tgz"
         ]
+
+
+@pytest.mark.parametrize("allowed", ["npm.lab:4873", "http://npm.lab:4873", "http://npm.lab:4873/"])
+def test_a_host_without_encryption_is_named_in_any_form(allowed: str) -> None:
+    plain = {"resolved": "http://npm.lab:4873/a/-/a-1.0.0.tgz"}
+
+    assert problems(plain, Policy(allowed_hosts=(allowed,), allow_http=(allowed,))) == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "git+ext::sh -c id",
+        "git+file:///srv/secret",
+        "git+ftp://example.com/a.git",
+        "github:-u./a",
+        "git+ssh://git@example.com:../../a.git",
+        "git+ssh://git@-oProxyCommand=id:a/b.git",
+    ],
+)
+def test_a_repository_that_cannot_be_relied_on(address: str) -> None:
+    address = f"{address}#{COMMIT}"
+
+    assert problems({"resolved": address}, Policy(allow_sources=("a",), allow_http=("*",))) == [
+        f"a@1.0.0 has an address that cannot be relied on, {shown(address)!r}"
+    ]
 
 
 def test_where_the_registries_are_not_known_every_host_passes() -> None:
