@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import base64
 import functools
 import json
 import os
@@ -16,7 +15,17 @@ import typing as t
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.identity import Runtime, this_host
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job, Manager
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import InstallRequest, Network
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.npm_words import explain, failure
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.npmrc import (
+    FIXED_SETTINGS,
+    check_network,
+    proxies,
+    registry_settings,
+    settings_file,
+)
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.record import Installed
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import InstallRequest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.words import shortened
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.jsonfile import parse_object, read_regular_file
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Package, Source
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.packagejson import DECIDING_KEYS, MEND
@@ -28,32 +37,6 @@ MODULES = "node_modules"
 
 #: What of a workspace reaches the package manager besides what decides the tree.
 _OF_OTHERS = ("name", "version", "bin")
-
-NETWORK_CODES = frozenset(
-    {
-        "ECONNREFUSED",
-        "EAI_AGAIN",
-        "ENOTFOUND",
-        "ENETUNREACH",
-        "EHOSTUNREACH",
-        "ETIMEDOUT",
-        "ERR_SOCKET_TIMEOUT",
-    }
-)
-#: The connection was there, and ended before its time: worth another try.
-BROKEN_CODES = frozenset({"ECONNRESET", "EPIPE", "FETCH_ERROR", "ERR_STREAM_PREMATURE_CLOSE", "Z_BUF_ERROR"})
-CERTIFICATE_CODES = frozenset(
-    {
-        "CERT_HAS_EXPIRED",
-        "DEPTH_ZERO_SELF_SIGNED_CERT",
-        "ERR_TLS_CERT_ALTNAME_INVALID",
-        "SELF_SIGNED_CERT_IN_CHAIN",
-        "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
-        "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
-    }
-)
-
-Settings = dict[str, t.Union[str, int, bool]]
 
 
 class NodeManager(Manager):
@@ -96,6 +79,50 @@ class NodeManager(Manager):
                 for folder, manifest in self.manifests.items()
             },
         }
+
+    @property
+    def secrets(self) -> list[str]:
+        """What must not be shown of what a manager says."""
+        return [*self.request.network.secrets, *proxies(self.request.network, os.environ).values()]
+
+    def write_npmrc(self, job: Job, with_tokens: bool, **more: str | int | bool) -> None:
+        """What npm, pnpm and yarn 1 are told in a file of the build user's.
+
+        No token and no password of a proxy is ever in argv. ``with_tokens``: the file has them, and the proxy.
+        """
+        network = self.request.network
+        ways = proxies(network, os.environ) if with_tokens else {}
+        settings = {**FIXED_SETTINGS, **ways, **registry_settings(network, with_tokens), **more}
+        job.write("home/.npmrc", settings_file(settings))
+
+    def npm(self, job: Job, argv: t.Sequence[str], contained: bool = False) -> tuple[str | None, str]:
+        """Run npm; returns its error code (``None``: it succeeded) and its words."""
+        code, out, err = job.call([self.runtime.npm, *argv], self.environment(), contained)
+        return failure(out, err) if code else (None, "")
+
+    def npm_error(self, what: str, code: str, words: str) -> ApphostError:
+        """The error for a person about ``npm <what>``."""
+        default = self.request.network.default
+        where = f"npm {what}, {self.project.lockfile.path}"
+        return explain(code, words, where, default.url if default else None, self.secrets, self.project.lockfile)
+
+    def rebuild(self, job: Job, allowed: t.Mapping[str, Installed], **settings: str | int | bool) -> None:
+        """Run the lifecycle scripts of these packages by npm, in a tree of plain folders."""
+        self.write_npmrc(job, with_tokens=False, **settings)
+        # By path: a name would also run a package that only calls itself so.
+        folders = sorted({f"./{folder}" for one in allowed.values() for folder in one.at})
+        code, words = self.npm(job, ["rebuild", *folders, "--foreground-scripts", "--json"], contained=True)
+        if code is not None:
+            raise self.scripts_failed(allowed, words)
+
+    def scripts_failed(self, allowed: t.Mapping[str, Installed], words: str) -> ApphostError:
+        """The error for scripts that failed."""
+        names = ", ".join(sorted({one.package.known_as for one in allowed.values()}))
+        return ApphostError(
+            f"the lifecycle scripts of {names} failed: {shortened(words, self.secrets)}",
+            self.project.lockfile.path,
+            "Install what they need on the host, or take the package out of allow_scripts.",
+        )
 
     def finish(self, job: Job) -> None:
         """Nothing to do: these trees have no path in them that depends on where they are."""
@@ -160,53 +187,3 @@ def _programs(manifest: t.Mapping[str, t.Any]) -> t.Iterator[str]:
             path = posixpath.normpath(found)
             if path not in (".", "package.json") and not {"..", MODULES} & {*path.split("/")}:
                 yield path
-
-
-def settings_file(settings: t.Mapping[str, str | int | bool]) -> bytes:
-    """An ``.npmrc``; every text is quoted, so that it cannot become a setting of its own."""
-    return "".join(f"{name}={json.dumps(settings[name])}\n" for name in sorted(settings)).encode()
-
-
-def registry_settings(network: Network, with_tokens: bool) -> Settings:
-    """The registries as ``.npmrc`` has them."""
-    settings: Settings = {}
-    for registry in network.registries:
-        settings[f"{registry.scope}:registry" if registry.scope else "registry"] = registry.url
-        if registry.token and with_tokens:
-            place = registry.url.split(":", 1)[-1].rstrip("/")
-            if registry.user:
-                settings[f"{place}/:username"] = registry.user
-                settings[f"{place}/:_password"] = _base64(registry.token)
-            else:
-                settings[f"{place}/:_authToken"] = registry.token
-    return settings
-
-
-def _base64(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
-
-
-def proxies(network: Network, environment: t.Mapping[str, str]) -> dict[str, str]:
-    """The proxy as ``.npmrc`` has it: the one asked for, else that of this process (of a play's ``environment:``)."""
-    found = {}
-    given = {"https-proxy": network.proxy, "proxy": network.proxy, "noproxy": network.no_proxy}
-    for setting, names in (
-        ("https-proxy", ("https_proxy", "HTTPS_PROXY")),
-        ("proxy", ("http_proxy", "HTTP_PROXY")),
-        ("noproxy", ("no_proxy", "NO_PROXY")),
-    ):
-        value = given[setting] or next((environment[name] for name in names if environment.get(name)), None)
-        if value:
-            found[setting] = value
-    return found
-
-
-def check_network(network: Network) -> None:
-    """Refuse registries that cannot be meant. Raises ApphostError."""
-    for registry in network.registries:
-        if registry.scope is not None and not re.fullmatch(r"@[a-zA-Z0-9~][a-zA-Z0-9._~-]*", registry.scope):
-            raise ApphostError(f"the scope {registry.scope!r} of a registry is none", do="Write it as @acme.")
-        if not re.match(r"https?://[^/\s]+", registry.url):
-            raise ApphostError(f"the registry {registry.url!r} is no address", do="Write it as https://host/path/.")
-    if len({registry.scope for registry in network.registries}) < len(network.registries):
-        raise ApphostError("two registries are for the same packages", do="Give each a scope of its own.")

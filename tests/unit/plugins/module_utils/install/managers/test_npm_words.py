@@ -10,7 +10,7 @@ import pathlib
 
 import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install import words as words_module
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers import node, npm
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers import npm, npm_words, npmrc
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import Network
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.npm import parse_lockfile
 
@@ -26,7 +26,9 @@ LOCKFILE = parse_lockfile(
 
 
 def explained(code: str, words: str = "it went wrong", registry: str | None = None) -> str:
-    return npm.explain(code, words, LOCKFILE, registry, []).message.removeprefix("npm ci, app/package-lock.json: ")
+    return npm_words.explain(code, words, "npm ci, app/package-lock.json", registry, [], LOCKFILE).message.removeprefix(
+        "npm ci, app/package-lock.json: "
+    )
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,7 @@ def explained(code: str, words: str = "it went wrong", registry: str | None = No
     ],
 )
 def test_recorded_failures(name: str, message: str) -> None:
-    code, words = npm.failure(FAILURES[name], "")
+    code, words = npm_words.failure(FAILURES[name], "")
 
     assert code == name
     assert explained(code, words) == message
@@ -79,9 +81,9 @@ def test_recorded_failures(name: str, message: str) -> None:
 def test_a_failure_without_json() -> None:
     err = "npm warn old\nnpm error code E503\nnpm error 503 Service Unavailable\nnpm error try later\n"
 
-    assert npm.failure("", err) == ("E503", "503 Service Unavailable\ntry later")
-    assert npm.failure('{"error": 1}', "env: no such file") == ("", "env: no such file")
-    assert npm.failure("only this", "") == ("", "only this")
+    assert npm_words.failure("", err) == ("E503", "503 Service Unavailable\ntry later")
+    assert npm_words.failure('{"error": 1}', "env: no such file") == ("", "env: no such file")
+    assert npm_words.failure("only this", "") == ("", "only this")
 
 
 @pytest.mark.parametrize(
@@ -126,7 +128,7 @@ def test_what_is_taken_from_an_apps_npmrc() -> None:
 
 
 def test_a_value_cannot_become_a_setting() -> None:
-    assert node.settings_file({"registry": "https://x/\nignore-scripts=false", "color": False}) == (
+    assert npmrc.settings_file({"registry": "https://x/\nignore-scripts=false", "color": False}) == (
         b'color=false\nregistry="https://x/\\nignore-scripts=false"\n'
     )
 
@@ -134,4 +136,4 @@ def test_a_value_cannot_become_a_setting() -> None:
 def test_proxies() -> None:
     environment = {"HTTPS_PROXY": "http://p:1", "http_proxy": "http://p:2", "NO_PROXY": "", "PATH": "/bin"}
 
-    assert node.proxies(Network(), environment) == {"https-proxy": "http://p:1", "proxy": "http://p:2"}
+    assert npmrc.proxies(Network(), environment) == {"https-proxy": "http://p:1", "proxy": "http://p:2"}

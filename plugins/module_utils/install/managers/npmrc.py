@@ -1,0 +1,80 @@
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings as ``.npmrc`` has them, which npm, pnpm and yarn 1 read: registries, tokens, proxies."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import typing as t
+
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import Network
+
+Settings = dict[str, t.Union[str, int, bool]]
+
+#: Behaviour that must not depend on somebody's configuration. Times in milliseconds: npm's own defaults wait up to
+#: 70 s between two attempts and 300 s for an answer, with a deploy standing still meanwhile.
+FIXED_SETTINGS: Settings = {
+    "color": False,
+    "fetch-retries": 2,
+    "fetch-retry-maxtimeout": 10000,
+    "fetch-retry-mintimeout": 1000,
+    "fetch-timeout": 60000,
+    "loglevel": "warn",
+    "logs-max": 0,
+    "progress": False,
+    "update-notifier": False,
+}
+
+
+def settings_file(settings: t.Mapping[str, str | int | bool]) -> bytes:
+    """An ``.npmrc``; every text is quoted, so that it cannot become a setting of its own."""
+    return "".join(f"{name}={json.dumps(settings[name])}\n" for name in sorted(settings)).encode()
+
+
+def registry_settings(network: Network, with_tokens: bool) -> Settings:
+    """The registries as ``.npmrc`` has them."""
+    settings: Settings = {}
+    for registry in network.registries:
+        settings[f"{registry.scope}:registry" if registry.scope else "registry"] = registry.url
+        if registry.token and with_tokens:
+            place = registry.url.split(":", 1)[-1].rstrip("/")
+            if registry.user:
+                settings[f"{place}/:username"] = registry.user
+                settings[f"{place}/:_password"] = _base64(registry.token)
+            else:
+                settings[f"{place}/:_authToken"] = registry.token
+    return settings
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def proxies(network: Network, environment: t.Mapping[str, str]) -> dict[str, str]:
+    """The proxy as ``.npmrc`` has it: the one asked for, else that of this process (of a play's ``environment:``)."""
+    found = {}
+    given = {"https-proxy": network.proxy, "proxy": network.proxy, "noproxy": network.no_proxy}
+    for setting, names in (
+        ("https-proxy", ("https_proxy", "HTTPS_PROXY")),
+        ("proxy", ("http_proxy", "HTTP_PROXY")),
+        ("noproxy", ("no_proxy", "NO_PROXY")),
+    ):
+        value = given[setting] or next((environment[name] for name in names if environment.get(name)), None)
+        if value:
+            found[setting] = value
+    return found
+
+
+def check_network(network: Network) -> None:
+    """Refuse registries that cannot be meant. Raises ApphostError."""
+    for registry in network.registries:
+        if registry.scope is not None and not re.fullmatch(r"@[a-zA-Z0-9~][a-zA-Z0-9._~-]*", registry.scope):
+            raise ApphostError(f"the scope {registry.scope!r} of a registry is none", do="Write it as @acme.")
+        if not re.match(r"https?://[^/\s]+", registry.url):
+            raise ApphostError(f"the registry {registry.url!r} is no address", do="Write it as https://host/path/.")
+    if len({registry.scope for registry in network.registries}) < len(network.registries):
+        raise ApphostError("two registries are for the same packages", do="Give each a scope of its own.")
