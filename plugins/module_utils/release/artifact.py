@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.ignore import IGNORE_FILE, IgnoreRules
+from ansible_collections.evenkeel.apphost.plugins.module_utils.release.links import leads_out
 
 _BLOCK = 512
 _CHUNK = 1024 * 1024
@@ -110,12 +111,6 @@ def _problem(path: str, entry: os.DirEntry[str]) -> str | None:
     kinds = {stat.S_IFSOCK: "socket", stat.S_IFIFO: "named pipe", stat.S_IFBLK: "device", stat.S_IFCHR: "device"}
     kind = kinds.get(stat.S_IFMT(entry.stat(follow_symlinks=False).st_mode), "special file")
     return f"is a {kind}; an artifact holds files, folders and links"
-
-
-def leads_out(path: str, target: str) -> bool:
-    """Whether a link at ``path`` (relative to the top) leads above the top, or away from it altogether."""
-    end = os.path.normpath(os.path.join(os.path.dirname(path), target))
-    return os.path.isabs(target) or end == ".." or end.startswith("../") or not target
 
 
 def _printable(name: str) -> str:

@@ -12,7 +12,7 @@ import tarfile
 import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
-from ansible_collections.evenkeel.apphost.plugins.module_utils.release.artifact import leads_out
+from ansible_collections.evenkeel.apphost.plugins.module_utils.release.links import leads_out
 
 # Takes a path or a descriptor, user and group, as os.chown does.
 Chown = t.Callable[[t.Any, int, int], t.Any]
