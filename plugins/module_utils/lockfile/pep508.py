@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import typing as t
 from dataclasses import dataclass
@@ -175,6 +176,7 @@ def parse_requirement(text: str) -> Requirement:
     )
 
 
+@functools.lru_cache(maxsize=1024)
 def parse_marker(text: str) -> Marker:
     """``python_version < "3.12" and (os_name == "nt" or …)``. Raises ``ValueError`` in words."""
     if len(text) > MAX_LENGTH:
