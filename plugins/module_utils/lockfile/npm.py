@@ -236,11 +236,7 @@ def _bundled(packages: dict[str, Package], entries: dict[str, t.Any]) -> set[str
                 inside.add(found)
                 edges = (*packages[found].needs, *packages[found].wants)
                 todo += [other for other in edges if other.startswith(prefix)]
-    return {
-        where
-        for where in inside
-        if entries[where].get("inBundle") is True and not packages[where].resolved and not packages[where].integrity
-    }
+    return {where for where in inside if not packages[where].resolved and not packages[where].integrity}
 
 
 def _check_aliases(
@@ -304,10 +300,10 @@ def _license(entry: dict[str, t.Any]) -> str | None:
 def _digest(projects: dict[str, dict[str, t.Any]], entries: dict[str, t.Any]) -> str:
     """SHA-256 of what decides the tree: of the project's own entries, not their versions."""
     own = {
-        folder: {key: entry[key] for key in ("name", "bin", *DECIDING_KEYS) if folder and entry.get(key)}
+        # How a workspace is called, and which programs it has, is to be seen in the tree.
+        folder: {key: entry[key] for key in (*(("name", "bin") if folder else ()), *DECIDING_KEYS) if entry.get(key)}
         for folder, entry in projects.items()
     }
-    own[""] = {key: projects[""][key] for key in DECIDING_KEYS if projects[""].get(key)}
     text = json.dumps({**entries, **own}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 

@@ -51,6 +51,8 @@ def test_addresses_of_a_package(address: str, name: str) -> None:
         f"{OWN}/%40evil/ms/-/ms-2.0.0.tgz",
         f"{OWN}/download/@evil/ms/2.0.0/{SHA}",
         f"{PUBLIC}/npm/ms/-/ms-2.0.0.tgz",
+        f"{PUBLIC}/ms/-/ms-2.0.0.tgz?version=1.0.0",
+        f"{OWN}/download/ms/2.0.0/evil-2.0.0.tgz",
         f"{PUBLIC}/ms/-/ms-2.0.0.tgz/../../../evil/-/evil-2.0.0.tgz",
         f"{OWN}/x/%2e%2e/ms/-/ms-2.0.0.tgz",
         f"{PUBLIC}/evil/-/evil-2.0.0.tgz?/ms/-/ms-2.0.0.tgz",
@@ -88,6 +90,7 @@ def test_build_metadata_is_not_in_the_address() -> None:
         ("my_pkg-evil-1.0.0.tar.gz", False),
         ("pkg-1.0.0.tar.gz", False),
         ("my_pkg-1.0.0.whl", False),
+        ("my_pkg-1.0.0-any.whl", False),
         ("", False),
     ],
 )

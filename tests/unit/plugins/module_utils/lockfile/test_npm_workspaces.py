@@ -214,6 +214,13 @@ def test_what_is_bundled_is_decided_by_who_bundles(names: t.Any) -> None:
     assert bundled == ["node_modules/a/node_modules/b", "node_modules/a/node_modules/b/node_modules/c"]
 
 
+def test_a_workspace_bundles_nothing() -> None:
+    entry = {"version": "1.0.0", "inBundle": True}
+    packages = {"web": {"bundleDependencies": ["a"], "dependencies": {"a": "1"}}, "web/node_modules/a": entry}
+
+    assert made(packages, workspaces=["web"]).packages["web/node_modules/a"].source == Source.REGISTRY
+
+
 def test_the_project_bundles_nothing() -> None:
     lockfile = made({"node_modules/a": {"version": "1.0.0", "inBundle": True}}, bundleDependencies=["a"])
 

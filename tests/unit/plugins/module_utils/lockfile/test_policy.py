@@ -236,6 +236,7 @@ def test_npm_asks_the_configured_registry_instead_of_its_default_one() -> None:
     yarns = Package("a", "a", "1.0.0", resolved=public["resolved"], integrity=SHA512)
 
     assert problems(public, policy) == []
+    assert problems({"resolved": "https://me:secret@registry.npmjs.org/a/-/a-1.0.0.tgz"}, policy) != []
     # Others do as the lockfile says.
     assert [problem.what for problem in policy_problems(of_manager("yarn", yarns), policy)] == [
         "a@1.0.0 is fetched from registry.npmjs.org, which is none of the allowed registries"

@@ -18,7 +18,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree imp
     expected_packages,
     listings,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 HERE = Target(cpu="x64", libc="glibc", node="20.20.2", npm="11.19.1")
@@ -85,7 +85,6 @@ def keyed(draw: st.DrawFn) -> Installation:
 pairs = st.one_of(st.tuples(installations(), installations()), st.tuples(keyed(), keyed()))
 
 
-@settings(deadline=None)
 @given(pairs)
 def test_applying_the_difference_to_the_first_gives_the_second(pair: Pair) -> None:
     (before, direct_before), (after, direct_after) = pair
@@ -116,7 +115,6 @@ def test_applying_the_difference_to_the_first_gives_the_second(pair: Pair) -> No
     }
 
 
-@settings(deadline=None)
 @given(pairs)
 def test_the_lines_that_differ_are_those_of_the_packages_that_differ(pair: Pair) -> None:
     (before, direct_before), (after, direct_after) = pair
@@ -130,7 +128,6 @@ def test_the_lines_that_differ_are_those_of_the_packages_that_differ(pair: Pair)
     assert len({*new} - {*old}) == counts["added"] + counts["updated"]
 
 
-@settings(deadline=None)
 @given(lockfiles())
 def test_a_lockfile_does_not_differ_from_itself(lockfile: Lockfile) -> None:
     packages = expected_packages(lockfile, HERE)
@@ -143,7 +140,6 @@ def test_a_lockfile_does_not_differ_from_itself(lockfile: Lockfile) -> None:
     assert disagreements(lockfile, packages, HERE) == []
 
 
-@settings(deadline=None)
 @given(lockfiles())
 def test_what_is_expected_is_whole_and_nothing_more(lockfile: Lockfile) -> None:
     expected = expected_packages(lockfile, HERE)
