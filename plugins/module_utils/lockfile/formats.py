@@ -51,8 +51,26 @@ def _yarn_classic() -> Format:
     return FORMAT
 
 
+def _uv() -> Format:
+    from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.uv import FORMAT
+
+    return FORMAT
+
+
+def _pip() -> Format:
+    from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.pip import FORMAT
+
+    return FORMAT
+
+
 def _package_json(content: bytes, path: str) -> Manifest:
     from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.packagejson import parse_manifest
+
+    return parse_manifest(content, path)
+
+
+def _pyproject(content: bytes, path: str) -> Manifest:
+    from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.pyproject import parse_manifest
 
     return parse_manifest(content, path)
 
@@ -62,11 +80,14 @@ KNOWN: tuple[Known, ...] = (
     Known("npm", ("package-lock.json", "npm-shrinkwrap.json"), "node", _npm),
     Known("yarn", ("yarn.lock",), "node", _yarn_berry),
     Known("yarn", ("yarn.lock",), "node", _yarn_classic),
+    Known("uv", ("uv.lock",), "python", _uv),
+    Known("pip", ("requirements.txt",), "python", _pip),
 )
 
 #: By ecosystem.
 MANIFESTS: dict[str, ManifestKind] = {
     "node": ManifestKind("package.json", _package_json),
+    "python": ManifestKind("pyproject.toml", _pyproject),
 }
 
 #: File names of lockfiles -> package manager, and the managers there are.
