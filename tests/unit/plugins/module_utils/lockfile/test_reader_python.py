@@ -23,15 +23,15 @@ def app(tmp_path: pathlib.Path) -> pathlib.Path:
     return tmp_path
 
 
-def check(folder: pathlib.Path, **policy: tuple[str, ...]) -> Project:
-    found = checked_project(str(folder), "auto", Policy(**policy))
+def check(folder: pathlib.Path, policy: Policy | None = None) -> Project:
+    found = checked_project(str(folder), "auto", policy or Policy())
     assert found
     return found
 
 
-def refusal(folder: pathlib.Path, **policy: tuple[str, ...]) -> str:
+def refusal(folder: pathlib.Path, policy: Policy | None = None) -> str:
     with pytest.raises(ApphostError) as caught:
-        check(folder, **policy)
+        check(folder, policy)
     return caught.value.message.replace(f"{folder}/", "").replace(str(folder), ".")
 
 
@@ -57,18 +57,19 @@ def test_uv_from_another_registry(app: pathlib.Path) -> None:
     lock.write_text(lock.read_text().replace("https://files.pythonhosted.org/", "https://files.example.org/"))
 
     assert "is fetched from files.example.org, which is none of the allowed registries" in refusal(app)
-    assert check(app, allowed_hosts=("files.example.org", "pypi.org")).lockfile.manager == "uv"
+    assert check(app, Policy(allowed_hosts=("files.example.org", "pypi.org"))).lockfile.manager == "uv"
 
 
 def test_a_workspace_whose_sources_are_allowed_by_name(tmp_path: pathlib.Path) -> None:
     shutil.copytree(FIXTURES / "uv/workspace", tmp_path, dirs_exist_ok=True)
     named = ("from-git", "outside", "sniffio", "h11")
 
-    project = check(tmp_path, allow_sources=named)
+    project = check(tmp_path, Policy(allow_sources=named))
 
     assert [*project.manifests] == ["", "packages/core", "packages/tools"]
     for name in named:
-        assert f"{name}@" in refusal(tmp_path, allow_sources=tuple(other for other in named if other != name))
+        others = tuple(other for other in named if other != name)
+        assert f"{name}@" in refusal(tmp_path, Policy(allow_sources=others))
 
 
 def test_pip(tmp_path: pathlib.Path) -> None:
