@@ -73,7 +73,7 @@ def place(text: str) -> str:
 
 def shown(address: str) -> str:
     """An address for a message: short, without a user's name, password or query."""
-    plain = re.sub(r"(//)[^/@]*@", r"\1", address).partition("?")[0]
+    plain = re.sub(r"\?[^#]*", "", re.sub(r"(//)[^/@]*@", r"\1", address))
     return plain if len(plain) <= 200 else f"{plain[:200]}…"
 
 

@@ -46,7 +46,7 @@ class Policy:
     allow_http: tuple[str, ...] = ()
     #: Names of packages that may come from elsewhere than a registry: git, a plain address, a local archive or folder.
     allow_sources: tuple[str, ...] = ()
-    #: Names of packages that may have a weak hash, or none.
+    #: Names of packages that may have a weak hash, or none; ``*`` in one stands for any characters.
     allow_weak_integrity: tuple[str, ...] = ()
 
     @classmethod
@@ -96,7 +96,7 @@ class _Rules:
         plain = [*policy.allow_http, *(known.host for known in ours if known.scheme == "http")]
         self.http = tuple(addresses.place(re.sub("^https?://", "", host)) for host in plain)
         self.sources = {_plain(name, self.manager) for name in policy.allow_sources}
-        self.weak = {_plain(name, self.manager) for name in policy.allow_weak_integrity}
+        self.weak = [_plain(name, self.manager).split("*") for name in policy.allow_weak_integrity]
 
     def problems(self, package: Package) -> t.Iterator[Problem]:
         """What is wrong with one package."""
@@ -171,14 +171,17 @@ class _Rules:
             yield Problem(f"the address of {package.spec} has a user's name in it", do)
 
     def _integrity_problems(self, package: Package) -> t.Iterator[Problem]:
-        if strong_integrity(package.integrity) or _plain(package.name, self.manager) in self.weak:
+        name = _plain(package.name, self.manager)
+        if strong_integrity(package.integrity) or any(_fits(name, parts) for parts in self.weak):
             return
         do = "Make the lockfile again with a current package manager, or name the package in allow_weak_integrity."
         if package.integrity:
             kinds = ", ".join(value.split("-")[0][:20] for value in package.integrity.split()[:3])
             yield Problem(f"{package.spec} has only a weak integrity hash ({kinds})", do)
-        else:
-            yield Problem(f"{package.spec} has no integrity hash", do)
+            return
+        if self.manager == "yarn" and package.os + package.cpu + package.libc:
+            do = "Yarn records no hash of packages for one platform: allow them by allow_weak_integrity, like @img/*."
+        yield Problem(f"{package.spec} has no integrity hash", do)
 
     def _foreign(self, host: str, package: Package) -> Problem:
         do = f"Name {host} in allowed_hosts if you trust it."
@@ -204,6 +207,11 @@ def _misunderstood(package: Package, address: str) -> Problem:
 def _plain(name: str, manager: str) -> str:
     """A name as it is compared: Python does not care about case, and about which of ``-_.`` there is."""
     return addresses.normal(name) if manager in PYTHON else name
+
+
+def _fits(name: str, parts: t.Sequence[str]) -> bool:
+    """Whether a name begins with the first of the parts, ends with the last, and has the others in between."""
+    return re.fullmatch(".*".join(map(re.escape, parts)), name) is not None
 
 
 def _belongs(manager: str, address: str, package: Package) -> bool:

@@ -145,5 +145,6 @@ def test_what_is_cloned(address: str, git: bool) -> None:
 
 def test_a_shown_address_has_no_secret() -> None:
     assert shown("https://me:secret@example.com/a?token=secret") == "https://example.com/a"
+    assert shown("https://example.com/a.git?rev=main#0123") == "https://example.com/a.git#0123"
     assert shown("git+ssh://me:se@cret@example.com/a") == "git+ssh://cret@example.com/a"
     assert len(shown("https://example.com/" + "a" * 500)) == 201

@@ -179,6 +179,30 @@ def test_what_is_allowed_by_name() -> None:
         ]
 
 
+@pytest.mark.parametrize(
+    ("pattern", "allowed"),
+    [("@img/sharp-linux-x64", True), ("@img/*", True), ("@img/sharp-*-x64", True), ("*", True), ("@im?/*", False)],
+)
+def test_weak_hashes_may_be_allowed_by_pattern(pattern: str, allowed: bool) -> None:
+    path = "node_modules/@img/sharp-linux-x64"
+
+    assert (problems({"integrity": SHA1}, Policy(allow_weak_integrity=(pattern,)), path) == []) is allowed
+    # Where packages come from is never allowed by pattern.
+    assert problems({"resolved": "file:a.tgz"}, Policy(allow_sources=(pattern.replace("x64", "*"),)), path) != []
+
+
+def test_yarn_has_no_hashes_of_packages_for_one_platform() -> None:
+    native = Package("a@npm:1.0.0", "a", "1.0.0", os=("linux",), cpu=("x64",))
+
+    (problem,) = policy_problems(of_manager("yarn", native), Policy())
+
+    assert problem.what == "a@1.0.0 has no integrity hash"
+    assert problem.do.startswith(
+        "Yarn records no hash of packages for one platform: allow them by allow_weak_integrity"
+    )
+    assert policy_problems(of_manager("pnpm", native), Policy())[0].do != problem.do
+
+
 @pytest.mark.parametrize("scheme", ["git", "git+http", "http"])
 def test_what_is_allowed_by_name_is_encrypted_too(scheme: str) -> None:
     address = f"{scheme}://example.com/a.git#{COMMIT}"
