@@ -130,15 +130,34 @@ def is_distribution_of(address: str, name: str, version: str | None) -> bool:
     """Whether the file at ``address`` has the name of a wheel or source archive of this Python package and version."""
     known = parse(address)
     segments = _segments(known.path) if known and is_web(address) and "?" not in known.more else []
-    if not segments or not version:
-        return False
-    file = segments[-1]
+    return bool(segments) and is_distribution_file(segments[-1], name, version)
+
+
+def is_distribution_file(file: str, name: str, version: str | None) -> bool:
+    """Whether a wheel or source archive is called as those of this Python package and version are.
+
+    ``version`` is ``None`` when nobody knows it. Source archives may have any spelling of name and version.
+    """
     if file.endswith(".whl"):
         parts = file.split("-")
-        called, numbered = (parts[0], parts[1]) if len(parts) >= 5 else ("", "")
-    else:
-        called, _dash, numbered = re.sub(r"(\.tar\.(gz|bz2|xz)|\.tgz|\.zip)$", "", file).rpartition("-")
-    return (normal(called), normal(numbered)) == (normal(name), normal(version))
+        return len(parts) >= 5 and normal(parts[0]) == normal(name) and _same_version(parts[1], version)
+    parts = re.sub(r"(\.tar\.(gz|bz2|xz)|\.tgz|\.zip)$", "", file).split("-")
+    return any(
+        normal("-".join(parts[:split])) == normal(name) and _same_version("-".join(parts[split:]), version)
+        for split in range(1, len(parts))
+    )
+
+
+def _same_version(text: str, version: str | None) -> bool:
+    if version is None:
+        return text[:1].isdigit()
+    if normal(text) == normal(version):
+        return True
+    from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.pep440 import parse_version
+
+    # "1.0-beta" is "1.0b0".
+    one, other = parse_version(text), parse_version(version)
+    return one is not None and other is not None and one.key == other.key
 
 
 def normal(name: str) -> str:

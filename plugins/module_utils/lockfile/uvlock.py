@@ -15,9 +15,11 @@ import os
 import posixpath
 import re
 import typing as t
+import urllib.parse
 from dataclasses import dataclass, field
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile import integrity, uvgraph
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.addresses import is_distribution_file
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.environments import same
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import (
     Lockfile,
@@ -28,7 +30,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model im
 )
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.packagejson import ObjectReader
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.pep440 import parse_conditions
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.pep508 import normal_name, parse_marker
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.pep508 import parse_marker
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tomlfile import Table, parse_table
 
 REMAKE = "Run uv lock with a current uv and commit uv.lock."
@@ -296,18 +298,16 @@ class _Parser:
             if not isinstance(place, str) or not (hashed is None or isinstance(hashed, str)):
                 raise self.reader.error(f"the package {key} has an archive whose address or hash is no text")
             if place:
-                self._check_file(key, entry["name"], place, traversable="url" not in file)
+                self._check_file(key, entry["name"], entry.get("version"), place, traversable="url" not in file)
             found.append((place, hashed))
         return found
 
-    def _check_file(self, key: str, name: str, place: str, traversable: bool) -> None:
-        """Refuse an archive that is not called after its package, or that lies outside of its folder."""
+    def _check_file(self, key: str, name: str, version: str | None, place: str, traversable: bool) -> None:
+        """Refuse an archive that is not called after its package and version, or that lies outside of its folder."""
         if not _ADDRESS.fullmatch(place) or (traversable and ".." in place.split("/")):
             raise self.reader.error(f"the package {key} has an archive at {place[:200]!r}, which is no address")
-        file = place.split("#")[0].split("?")[0].rpartition("/")[2]
-        length = len(name)
-        plain = file[:length].lower().replace("_", "-").replace(".", "-") == name and file[length : length + 1] == "-"
-        if not plain and not normal_name(file).startswith(f"{name}-"):
+        file = urllib.parse.unquote(place.split("#")[0].split("?")[0].rpartition("/")[2])
+        if not is_distribution_file(file, name, version):
             raise self.reader.error(f"the package {key} has an archive of another name: {file[:200]!r}")
 
     def _requirements(self, entry: Table) -> Requirements:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.addresses import (
     Address,
+    is_distribution_file,
     is_distribution_of,
     is_git,
     is_tarball_of,
@@ -84,6 +85,11 @@ def test_build_metadata_is_not_in_the_address() -> None:
         ("my_pkg-1.0.0-py3-none-any.whl", True),
         ("My.Pkg-1.0.0-1-cp311-cp311-manylinux_2_17_x86_64.whl", True),
         ("my-pkg-1.0.0.tar.gz", True),
+        ("my-pkg-1.0.tar.gz", True),
+        ("my-pkg-1-0-0.tar.gz", True),
+        ("my-pkg-1.0.1.tar.gz", False),
+        ("my-pkg-1.0.0b1.tar.gz", False),
+        ("my-pkg-2-1.0.0.tar.gz", False),
         ("my_pkg-1.0.0.zip", True),
         ("my_pkg-1.0.0.1-py3-none-any.whl", False),
         ("my_pkg_evil-1.0.0-py3-none-any.whl", False),
@@ -96,6 +102,13 @@ def test_build_metadata_is_not_in_the_address() -> None:
 )
 def test_files_of_a_python_package(file: str, belongs: bool) -> None:
     assert is_distribution_of(f"https://files.example.com/aa/{file}", "my-pkg", "1.0.0") is belongs
+
+
+def test_archives_of_odd_versions() -> None:
+    assert is_distribution_file("Old-1.0-beta.tar.gz", "old", "1.0b0")
+    assert is_distribution_file("a-1!2.0+cu118-py3-none-any.whl", "a", "1!2.0+cu118")
+    assert is_distribution_file("a-2024.1.tar.gz", "a", None)
+    assert not is_distribution_file("a-evil-1.0.tar.gz", "a", None)
 
 
 @pytest.mark.parametrize(

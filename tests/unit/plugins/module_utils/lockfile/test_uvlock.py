@@ -186,8 +186,11 @@ def test_a_marker_that_every_python_meets_is_none() -> None:
 
 def test_all_hashes_count() -> None:
     digests = {"sha256": "ab" * 32, "sha384": "cd" * 48, "sha512": "ef" * 64}
-    files = [f'{{ url = "https://h/a-1-{name}.whl", hash = "{name}:{digest}" }}' for name, digest in digests.items()]
-    found = lock(ROOT, package("a", f"wheels = [{', '.join(files[:2])}]", f"sdist = {files[2]}", wheel=False))
+    files = [
+        f'{{ url = "https://h/a-1-{name}-none-any.whl", hash = "{name}:{digest}" }}' for name, digest in digests.items()
+    ]
+    sdist = files[2].replace("-sha512-none-any.whl", ".tar.gz")
+    found = lock(ROOT, package("a", f"wheels = [{', '.join(files[:2])}]", f"sdist = {sdist}", wheel=False))
 
     assert found.packages["a"].integrity == " ".join(
         f"{name}-{base64.b64encode(bytes.fromhex(digest)).decode()}" for name, digest in digests.items()
@@ -237,7 +240,9 @@ def test_its_own_version_does_not_decide_what_is_installed() -> None:
 
     text = (FIXTURES / "workspace/uv.lock").read_text()
     bumped = text.replace('name = "shop-core"\nversion = "0.1.0"', 'name = "shop-core"\nversion = "0.2.0"')
-    other = text.replace('name = "idna"\nversion = "3.20"', 'name = "idna"\nversion = "3.21"')
+    other = text.replace('name = "idna"\nversion = "3.20"', 'name = "idna"\nversion = "3.21"').replace(
+        "/idna-3.20", "/idna-3.21"
+    )
 
     assert len({text, bumped, other}) == 3
     assert digest(bumped) == digest(text) != digest(other)
@@ -301,6 +306,11 @@ HOSTILE = {
         A.replace("org/a-1", "org/b-1"),
         "the package a has an archive of another name: 'b-1.0-py3-none-any.whl'",
     ),
+    "archive of a name with more": (
+        A.replace("org/a-1", "org/a_evil-1"),
+        "the package a has an archive of another name: 'a_evil-",
+    ),
+    "archive of another version": (A.replace("org/a-1", "org/a-2"), "the package a has an archive of another name"),
     "archive of a longer name": (A.replace("org/a-1", "org/aa-1"), "the package a has an archive of another name"),
     "archive with white space": (A.replace("org/a-1", "org/ a-1"), "which is no address"),
     "archive with a line end": (A.replace("org/a-1", "org/\\na-1"), "which is no address"),
