@@ -101,9 +101,11 @@ def _find(folder: str, manager: str) -> tuple[Format, str, bytes] | None:
         names = [name for name in names if LOCKFILES[name] == manager]
     read = {name: read_regular_file(os.path.join(folder, name)) or b"" for name in names if name in NAMES}
     formats = {name: of(name, content) for name, content in read.items()}
-    if len(names) > 1:
-        # A file that only has the name of a lockfile (requirements.txt without hashes) does not count beside one.
-        names = [name for name in names if name not in NAMES or formats[name]] or names
+    if manager == "auto":
+        # A file that only has the name of a lockfile (requirements.txt without hashes) counts if there is nothing else:
+        # neither a lockfile nor, say, a package.json.
+        lockfiles = [name for name in names if name not in NAMES or formats[name]]
+        names = lockfiles if lockfiles or _has_other_manifest(folder, names) else names
     if len({LOCKFILES[name] for name in names}) > 1:
         what = f"has lockfiles of several package managers: {', '.join(names)}"
         raise ApphostError(what, folder, "Delete those that are not used, or name the manager.")
@@ -119,6 +121,13 @@ def _find(folder: str, manager: str) -> tuple[Format, str, bytes] | None:
     # What no format recognises is given to one all the same, for its words about what is wrong.
     chosen = formats[names[0]] or next(known.load() for known in reversed(KNOWN) if names[0] in known.names)
     return chosen, names[0], read[names[0]]
+
+
+def _has_other_manifest(folder: str, names: t.Sequence[str]) -> bool:
+    """Whether the folder has a manifest of an ecosystem that none of the lockfiles is of."""
+    ecosystems = {known.ecosystem for known in KNOWN for name in known.names if name in names}
+    others = (kind.name for ecosystem, kind in MANIFESTS.items() if ecosystem not in ecosystems)
+    return any(os.path.lexists(os.path.join(folder, name)) for name in others)
 
 
 def _nothing_to_install(folder: str, manager: str) -> None:

@@ -88,6 +88,17 @@ def test_pip_without_hashes(tmp_path: pathlib.Path) -> None:
     )
 
 
+def test_requirements_of_an_app_of_node(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "requirements.txt").write_text("sphinx\n")
+    (tmp_path / "package.json").write_text("{}")
+    assert checked_project(str(tmp_path)) is None
+
+    (tmp_path / "package.json").write_text('{"dependencies": {"express": "5"}}')
+    assert "has dependencies, but no lockfile (package-lock.json" in refusal(tmp_path)
+    with pytest.raises(ApphostError, match="line 1 asks for sphinx"):
+        checked_project(str(tmp_path), "pip")
+
+
 def test_two_lockfiles(app: pathlib.Path) -> None:
     """One that only has the name of a lockfile does not count."""
     (app / "requirements.txt").write_text("flask>=2\n")
