@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
@@ -38,6 +39,9 @@ MAX_PARTS = 100
 MAX_PATH = 2048
 
 _MODULES = "node_modules/"
+
+#: What no registry has to escape in an address: with other characters a name could be something else ("file:x").
+_NAME = re.compile(r"[A-Za-z0-9._~!'()*-]+")
 
 
 def parse_lockfile(
@@ -110,9 +114,17 @@ def package_name(path: str) -> str | None:
     name = parts[last + 1 :]
     scoped = len(name) == 2 and len(name[0]) > 1 and name[0].startswith("@")
     # A leading dot would reach npm's own files (.bin, .package-lock.json).
-    if not (scoped or (len(name) == 1 and not name[0].startswith("@"))) or name[-1].startswith("."):
+    plain = all(map(_NAME.fullmatch, [name[0][1:], name[-1]] if scoped else name))
+    if not plain or not (scoped or len(name) == 1) or name[-1].startswith("."):
         raise ValueError("does not end in a package's name")
     return "/".join(name)
+
+
+def _is_name(text: str) -> bool:
+    try:
+        return package_name(f"{_MODULES}{text}") == text
+    except ValueError:
+        return False
 
 
 def find(packages: t.Container[str], folder: str, name: str) -> str | None:
@@ -150,6 +162,8 @@ def _package(reader: ObjectReader, where: str, entries: dict[str, t.Any], worksp
     at = _at(where)
     _check_programs(reader, at, entry)
     called = reader.text(entry, "name", at)
+    if called is not None and not _is_name(called):
+        raise reader.error(f"{at}name is no package's name: {called[:200]}")
     version = reader.text(entry, "version", at)
     resolved = reader.text(entry, "resolved", at)
     if name is None or entry.get("link") is True:

@@ -169,7 +169,7 @@ class _Document:
         ]
 
     def refs_of(self, paths: t.Iterable[str]) -> list[str]:
-        """The references of the packages at ``paths`` that are there; workspaces stand for what they depend on."""
+        """The references of the packages at ``paths`` that are there; workspaces are not, they are the application."""
         return sorted({self.refs[path] for path in paths if path in self.refs})
 
     def dependencies(self) -> list[dict[str, t.Any]]:

@@ -60,6 +60,19 @@ def test_ordinary_programs(programs: t.Any) -> None:
 
 
 @pytest.mark.parametrize(
+    "name",
+    ["file:evil", "file:../evil", "a@2", "a?b", "a b", "../evil", "", "a/b", ".bin", "a/node_modules/b", "@s", "a\nb"],
+)
+def test_a_name_that_npm_would_take_for_something_else(name: str) -> None:
+    # Without an address npm fetches "<name>@<version>", whatever that is.
+    asking = {"node_modules/b": {"dependencies": {"a": f"npm:{name}@1"}}}
+
+    assert refusal({"node_modules/a": {"name": name, "version": "1.0.0"}, **asking}).startswith(
+        'packages["node_modules/a"].name is no package\'s name: '
+    )
+
+
+@pytest.mark.parametrize(
     "address", ["../evil", "/etc", "latest", "1.0.0", "npm:evil@1.0.0", "", "HTTPS://example.com/a"]
 )
 def test_an_address_that_npm_would_take_for_something_else(address: str) -> None:
