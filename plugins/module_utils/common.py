@@ -39,6 +39,23 @@ class ApphostError(Exception):
         return {**self.details, "msg": self.message}
 
 
+class Problem(str):
+    """One of several things that are wrong, in words; an ApphostError names them together.
+
+    ``do`` is what to do about this one; empty: that is said for all of them.
+    """
+
+    __slots__ = ("do",)
+
+    do: str
+
+    def __new__(cls, what: str, do: str = "") -> Problem:
+        """A text that also says what to do."""
+        problem = super().__new__(cls, what)
+        problem.do = do
+        return problem
+
+
 def from_os_error(error: OSError, doing: str | None = None) -> ApphostError:
     """Turn an ``OSError`` into words; a full disk and a full quota say what to do."""
     where = str(error.filename) if error.filename else doing

@@ -13,6 +13,7 @@ from __future__ import annotations
 import typing as t
 from datetime import datetime, timedelta
 
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import Problem
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Package, Source
 
 #: Package and version as the registry knows them: ``@scope/name@1.0.0``.
@@ -32,7 +33,7 @@ def too_young(
     minimum_days: float,
     now: datetime,
     allowed: t.Collection[str] = (),
-) -> list[str]:
+) -> list[Problem]:
     """What is wrong with the age of ``packages``, in words; empty: nothing is.
 
     ``published`` says when each version of ``asked_for`` came out; one that is missing there is too young. ``now`` and
@@ -44,9 +45,9 @@ def too_young(
             continue
         moment = published.get(version)
         if moment is None:
-            problems.append(f"nobody knows since when there is {version}")
+            problems.append(Problem(f"nobody knows since when there is {version}"))
         elif now - moment < timedelta(days=minimum_days):
-            problems.append(f"{version} has been out for {_length(now - moment)}")
+            problems.append(Problem(f"{version} has been out for {_length(now - moment)}"))
     return problems
 
 

@@ -10,6 +10,7 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import Problem
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile import descriptors
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.integrity import from_hex
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Manifest, Source
@@ -194,14 +195,14 @@ class Graph:
             path = self.entries.answers.get((name, descriptors.bound(wanted, asking)))
         return path
 
-    def problems(self) -> t.Iterator[str]:
-        """What yarn would have to resolve anew, in words: what is lacking, and what is not in its range."""
+    def problems(self, lockfile: str) -> t.Iterator[Problem]:
+        """What yarn would have to resolve anew: what the file ``lockfile`` lacks, and what is not in its range."""
         for entry in self.entries.all:
             who = entry.locator if entry.reference.source == Source.WORKSPACE else f"{entry.name}@{entry.version}"
             for name, wanted in (*entry.needs.items(), *entry.wants.items()):
                 if self.find(entry, name, wanted) is None and not self._of_catalog(name, wanted):
                     plain = descriptors.without_protocol(wanted)
-                    yield f"has no entry for {name}@{plain}, which {who} needs"
+                    yield Problem(f"{lockfile} has no entry for {name}@{plain}, which {who} needs")
         versions = {path: entry.version for entry in self.entries.all for path in entry.paths.values()}
         for (name, wanted), path in self.entries.answers.items():
             version = versions[path]
@@ -213,7 +214,8 @@ class Graph:
                 and "-" not in version + plain
                 and satisfies(version, plain) is False
             ):
-                yield f"has {version} for {name}@{descriptors.without_protocol(wanted)}, which is not in that range"
+                asked = descriptors.without_protocol(wanted)
+                yield Problem(f"{lockfile} has {version} for {name}@{asked}, which is not in that range")
 
     def _of_catalog(self, name: str, wanted: str) -> list[str]:
         """Paths of what a range in a catalog may mean. The catalogs are not in the lockfile."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import Problem
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Lockfile, Manifest, Requirements
 
 
-def differences(lockfile: Lockfile, manifests: t.Mapping[str, Manifest]) -> list[str]:
+def differences(lockfile: Lockfile, manifests: t.Mapping[str, Manifest]) -> list[Problem]:
     """What the manifests (by project folder) ask for, and the lockfile was not made for; and the other way round.
 
     For formats that record what they were made for (``Lockfile.projects``).
@@ -18,16 +19,16 @@ def differences(lockfile: Lockfile, manifests: t.Mapping[str, Manifest]) -> list
     problems = []
     for folder in [*manifests, *(folder for folder in lockfile.projects if folder not in manifests)]:
         if folder not in lockfile.projects:
-            problems.append(f"{lockfile.name} was made without the workspace {folder}")
+            problems.append(Problem(f"{lockfile.name} was made without the workspace {folder}"))
         elif folder not in manifests:
-            problems.append(f"{lockfile.name} was made for a workspace {folder}, which is not there")
+            problems.append(Problem(f"{lockfile.name} was made for a workspace {folder}, which is not there"))
         else:
             file = f"{folder}/package.json" if folder else "package.json"
             problems += _of_project(lockfile, file, manifests[folder].requirements, lockfile.projects[folder])
     return problems
 
 
-def _of_project(lockfile: Lockfile, file: str, asked: Requirements, locked: Requirements) -> list[str]:
+def _of_project(lockfile: Lockfile, file: str, asked: Requirements, locked: Requirements) -> list[Problem]:
     wanted, made_for = asked.by_kind(), locked.by_kind()
     return [
         _difference(lockfile.name, file, kind, name, wanted[kind].get(name), made_for[kind].get(name))
@@ -37,11 +38,11 @@ def _of_project(lockfile: Lockfile, file: str, asked: Requirements, locked: Requ
     ]
 
 
-def _difference(lockfile: str, file: str, kind: str, name: str, wanted: str | None, made_for: str | None) -> str:
+def _difference(lockfile: str, file: str, kind: str, name: str, wanted: str | None, made_for: str | None) -> Problem:
     # The kind is only worth naming when it is an unusual one.
     of_kind = "" if kind == "dependencies" else f" ({kind})"
     if wanted is None:
-        return f"{file} does not ask {name}{of_kind}, {lockfile} was made for {made_for}"
+        return Problem(f"{file} does not ask {name}{of_kind}, {lockfile} was made for {made_for}")
     if made_for is None:
-        return f"{file} asks {name} {wanted}{of_kind}, {lockfile} was made without it"
-    return f"{file} asks {name} {wanted}{of_kind}, {lockfile} was made for {made_for}"
+        return Problem(f"{file} asks {name} {wanted}{of_kind}, {lockfile} was made without it")
+    return Problem(f"{file} asks {name} {wanted}{of_kind}, {lockfile} was made for {made_for}")

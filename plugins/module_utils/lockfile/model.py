@@ -8,6 +8,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import Problem
+
 
 @dataclass(frozen=True)
 class Requirements:
@@ -155,8 +157,8 @@ class Format:
     #: Content, path (for errors), and the manifests by their project's folder (``""`` first) -> the lockfile.
     #: Raises ApphostError.
     parse: t.Callable[[bytes, str, t.Mapping[str, Manifest]], Lockfile]
-    #: Problems in words; none: the lockfile was made for these manifests.
-    in_step: t.Callable[[Lockfile, t.Mapping[str, Manifest]], list[str]]
+    #: What is wrong; nothing: the lockfile was made for these manifests.
+    in_step: t.Callable[[Lockfile, t.Mapping[str, Manifest]], list[Problem]]
     #: ``node`` or ``python``.
     ecosystem: str
     #: What to do about a lockfile that is missing or not in step.

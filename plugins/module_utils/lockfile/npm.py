@@ -12,7 +12,7 @@ import os
 import re
 import typing as t
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, Problem
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile import addresses
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.instep import differences
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.jsonfile import parse_object
@@ -326,10 +326,10 @@ def _parse(content: bytes, path: str, manifests: t.Mapping[str, Manifest]) -> Lo
     return parse_lockfile(content, path, overrides=manifests[""].deciding.get("overrides") if "" in manifests else None)
 
 
-def in_step(lockfile: Lockfile, manifests: t.Mapping[str, Manifest]) -> list[str]:
+def in_step(lockfile: Lockfile, manifests: t.Mapping[str, Manifest]) -> list[Problem]:
     """How the lockfile differs from one made for these manifests (by project folder); empty: it does not."""
     return differences(lockfile, manifests) or [
-        f"{lockfile.name} has no entry for {name}"
+        Problem(f"{lockfile.name} has no entry for {name}")
         for folder, manifest in manifests.items()
         for name in manifest.requirements.dependencies
         if find(lockfile.packages, folder, name) is None

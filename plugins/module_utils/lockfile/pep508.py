@@ -186,23 +186,24 @@ def parse_marker(text: str) -> Marker:
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None or not match.lastgroup:
-            raise ValueError(f"the marker {text[:200]!r} is not understood")
+            _refuse(text)
         tokens.append((match.lastgroup, match[match.lastgroup]))
         at = match.end()
     parser = _MarkerParser(text, tokens)
     marker = parser.either(0)
     if parser.tokens:
-        raise parser.error()
+        _refuse(text)
     return marker
+
+
+def _refuse(marker: str) -> t.NoReturn:
+    raise ValueError(f"the marker {marker[:200]!r} is not understood")
 
 
 class _MarkerParser:
     def __init__(self, text: str, tokens: list[tuple[str, str]]) -> None:
         self.text = text
         self.tokens = tokens[::-1]
-
-    def error(self) -> ValueError:
-        return ValueError(f"the marker {self.text[:200]!r} is not understood")
 
     def either(self, depth: int) -> Marker:
         if depth > MAX_DEPTH:
@@ -218,7 +219,7 @@ class _MarkerParser:
 
     def _take(self) -> tuple[str, str]:
         if not self.tokens:
-            raise self.error()
+            _refuse(self.text)
         return self.tokens.pop()
 
     def _single(self, depth: int) -> Marker:
@@ -226,11 +227,11 @@ class _MarkerParser:
         if left == ("mark", "("):
             marker = self.either(depth + 1)
             if self._take() != ("mark", ")"):
-                raise self.error()
+                _refuse(self.text)
             return marker
         (kind, operator), right = self._take(), self._take()
         if kind != "operator" or {left[0], right[0]} != {"word", "text"}:
-            raise self.error()
+            _refuse(self.text)
         operator = " ".join(operator.split())
         if left[0] == "text":
             left, right, operator = right, left, _FLIPPED.get(operator, operator)

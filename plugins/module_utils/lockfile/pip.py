@@ -19,7 +19,7 @@ import re
 import typing as t
 import urllib.parse
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, Problem
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile import addresses, integrity
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import (
     Format,
@@ -61,7 +61,7 @@ class PipLock(Lockfile):
     """With what ``in_step`` and pip need besides."""
 
     #: Everything that is wrong for an installation by hashes, in words.
-    problems: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
     #: The requirements as they were understood, and nothing else: what pip is to install from.
     clean: str = ""
     #: What the comments ``# via`` say is asked for by the project itself; ``None``: there are none.
@@ -78,7 +78,7 @@ def parse(content: bytes, path: str, _manifests: t.Mapping[str, Manifest]) -> Pi
     return _Parser(content, path).lockfile()
 
 
-def in_step(lockfile: Lockfile, _manifests: t.Mapping[str, Manifest]) -> list[str]:
+def in_step(lockfile: Lockfile, _manifests: t.Mapping[str, Manifest]) -> list[Problem]:
     """What keeps the file from being installed by hashes. It does not say what it was made for, so no more is known."""
     if not isinstance(lockfile, PipLock):
         raise TypeError("a requirements.txt is needed")
@@ -103,7 +103,7 @@ class _Parser:
     def __init__(self, content: bytes, path: str) -> None:
         self.path = path
         self.content = content
-        self.problems: list[str] = []
+        self.problems: list[Problem] = []
         self.packages: list[Package] = []
         self.clean: list[str] = []
         #: By path: what the comments say that it is there for.
@@ -167,7 +167,7 @@ class _Parser:
             raise self.error(f"{at} has a backslash that is not at its end")
         variable = _VARIABLE.search(line.text)
         if variable:
-            self.problems.append(f"{at} takes {variable[0][:100]} from the environment")
+            self.problems.append(Problem(f"{at} takes {variable[0][:100]} from the environment"))
             return
         if line.text.startswith("-"):
             self._option(at, line.text)
@@ -183,13 +183,15 @@ class _Parser:
         if option in HARMLESS:
             return
         if option in PLACES:
-            self.problems.append(f"{at} sets {shown}: where packages come from is not up to the app's files")
+            self.problems.append(Problem(f"{at} sets {shown}: where packages come from is not up to the app's files"))
         elif option in INCLUDES:
-            self.problems.append(f"{at} includes another file ({shown}): only one file with everything is installed")
+            self.problems.append(
+                Problem(f"{at} includes another file ({shown}): only one file with everything is installed")
+            )
         elif option in ("-e", "--editable"):
-            self.problems.append(f"{at} asks for a folder to work in ({shown}), which has no hash")
+            self.problems.append(Problem(f"{at} asks for a folder to work in ({shown}), which has no hash"))
         else:
-            self.problems.append(f"{at} has the option {shown[:200]}, which is not taken from the app's files")
+            self.problems.append(Problem(f"{at} has the option {shown[:200]}, which is not taken from the app's files"))
 
     def _requirement(self, at: str, text: str, options: list[str]) -> None:
         asked = self._asked(at, text)
@@ -201,7 +203,7 @@ class _Parser:
         version = _version(asked)
         if version is None and asked.address is None:
             wanted = ",".join(map(str, asked.conditions)) or "any version"
-            self.problems.append(f"{at} asks for {asked.name} in {wanted}, which is no exact version")
+            self.problems.append(Problem(f"{at} asks for {asked.name} in {wanted}, which is no exact version"))
             return
         marker = str(asked.marker) if asked.marker else None
         name = asked.name + (f"[{','.join(sorted(asked.extras))}]" if asked.extras else "")
@@ -234,7 +236,7 @@ class _Parser:
         """The requirement in ``text``; ``None`` (and a problem) for what pip cannot check."""
         plain = addresses.shown(text)
         if re.match(r"(git|hg|svn|bzr)(\+\w+)?:", text) or re.search(r"@\s*(git|hg|svn|bzr)\+", text):
-            self.problems.append(f"{at} asks for a repository ({plain}), which has no hash")
+            self.problems.append(Problem(f"{at} asks for a repository ({plain}), which has no hash"))
             return None
         address = text.partition(" ;")[0]
         if not _NAMED.match(text) and ("/" in address or _WHEEL.fullmatch(address)):
@@ -243,7 +245,7 @@ class _Parser:
                 problem = (
                     "without a name (write: name @ address)" if _is_archive(address) else "a folder, which has no hash"
                 )
-                self.problems.append(f"{at} asks for {plain}, {problem}")
+                self.problems.append(Problem(f"{at} asks for {plain}, {problem}"))
                 return None
             text = f"{name} @ {text}"
         try:
@@ -254,7 +256,7 @@ class _Parser:
             if _is_outside(asked.address):
                 raise self.error(f"{at} asks for a file that is not below its folder: {plain}")
             if not _is_archive(asked.address):
-                self.problems.append(f"{at} asks for {plain}, a folder, which has no hash")
+                self.problems.append(Problem(f"{at} asks for {plain}, a folder, which has no hash"))
                 return None
         return asked
 
@@ -265,16 +267,18 @@ class _Parser:
             option, _equals, value = word.partition("=")
             if option != "--hash":
                 self.problems.append(
-                    f"{at} has the option {option[:100]} for {name}, which is not taken from the app's files"
+                    Problem(f"{at} has the option {option[:100]} for {name}, which is not taken from the app's files")
                 )
                 return None
             match = _HASH.fullmatch(value or next(words, ""))
             if match is None or len(match[2]) != 2 * integrity.STRONG_HASHES[match[1]]:
-                self.problems.append(f"{at} has a hash for {name} that is no whole SHA-256, SHA-384 or SHA-512")
+                self.problems.append(
+                    Problem(f"{at} has a hash for {name} that is no whole SHA-256, SHA-384 or SHA-512")
+                )
                 return None
             found.append((match[1], match[2].lower()))
         if not found:
-            self.problems.append(f"{at} asks for {name} without a --hash")
+            self.problems.append(Problem(f"{at} asks for {name} without a --hash"))
             return None
         return found
 

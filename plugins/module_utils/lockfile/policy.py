@@ -14,7 +14,7 @@ import re
 import typing as t
 from dataclasses import dataclass, field, fields
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, Problem
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile import addresses
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.integrity import strong_integrity
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import (
@@ -57,20 +57,12 @@ class Policy:
         return cls(registries=dict(registries or {}), **allowed)
 
 
-@dataclass(frozen=True)
-class Problem:
-    """Something in the lockfile that must not be installed: what, and what to do."""
-
-    what: str
-    do: str
-
-
 def check_policy(lockfile: Lockfile, policy: Policy) -> None:
     """Raise ApphostError naming the entries that must not be installed."""
     problems = policy_problems(lockfile, policy)
     if problems:
         do = " ".join(dict.fromkeys(problem.do for problem in problems))
-        raise ApphostError(joined([problem.what for problem in problems]), lockfile.path, do)
+        raise ApphostError(joined(problems), lockfile.path, do)
 
 
 def policy_problems(lockfile: Lockfile, policy: Policy) -> list[Problem]:
@@ -106,8 +98,7 @@ class _Rules:
             # The folder itself; what counts is the link to it.
             return
         if package.source != Source.REGISTRY and _plain(package.name, self.manager) not in self.sources:
-            do = "Take it from a registry and make the lockfile again, or name the package in allow_sources."
-            yield Problem(f"{package.spec} {_origin(package)}", do)
+            yield _not_of_a_registry(package)
             return
         if package.source == Source.REGISTRY:
             yield from self._registry_problems(package)
@@ -115,8 +106,11 @@ class _Rules:
             yield from self._transport_problems(package, package.resolved or "")
         if package.source == Source.GIT:
             if not re.search(r"[#@/=]([0-9a-f]{40}|[0-9a-f]{64})\b", package.resolved or ""):
-                do = "Make the lockfile again, so that it names the commit."
-                yield Problem(f"{package.spec} {_origin(package)}, without its commit", do)
+                place = addresses.shown(package.resolved or "?")
+                yield Problem(
+                    f"{package.spec} comes from a git repository, {place}, without its commit",
+                    "Make the lockfile again, so that it names the commit.",
+                )
         elif package.source in (Source.REGISTRY, Source.ADDRESS):
             yield from self._integrity_problems(package)
 
@@ -188,15 +182,16 @@ class _Rules:
         return Problem(f"{package.spec} is fetched from {host}, which is none of the allowed registries", do)
 
 
-def _origin(package: Package) -> str:
-    """Where a package that is not from a registry comes from, in words."""
+def _not_of_a_registry(package: Package) -> Problem:
     place = addresses.shown(package.resolved or "?")
-    return {
-        Source.GIT: f"comes from a git repository, {place}",
-        Source.ADDRESS: f"comes from {place}, not from a registry as this package",
-        Source.FILE: f"comes from a local archive, {place}",
-        Source.LINK: f"is a link to the folder {place}",
-    }.get(package.source, f"comes from {place}")
+    do = "Take it from a registry and make the lockfile again, or name the package in allow_sources."
+    if package.source == Source.GIT:
+        return Problem(f"{package.spec} comes from a git repository, {place}", do)
+    if package.source == Source.ADDRESS:
+        return Problem(f"{package.spec} comes from {place}, not from a registry as this package", do)
+    if package.source == Source.FILE:
+        return Problem(f"{package.spec} comes from a local archive, {place}", do)
+    return Problem(f"{package.spec} is a link to the folder {place}", do)
 
 
 def _misunderstood(package: Package, address: str) -> Problem:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import Problem
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import (
     Lockfile,
     Package,
@@ -113,17 +114,19 @@ def _reachable(packages: Packages, start: t.Iterable[str], following: Edges) -> 
 def disagreements(lockfile: Lockfile, installed: Packages, target: Host) -> list[str]:
     """How an installed tree (by what its manager wrote down) differs from what the lockfile says; empty: not at all."""
     production = production_packages(lockfile)
-    problems = []
+    problems: list[str] = []
     for path, package in installed.items():
         locked = production.get(path)
         if locked is None:
             if package.source != Source.BUNDLED:
-                problems.append(f"{path} is not in the lockfile")
+                problems.append(Problem(f"{path} is not in the lockfile"))
         elif locked.source != Source.WORKSPACE and _content(locked) != _content(package):
-            problems.append(f"{path} is {package.spec}, the lockfile has {locked.spec}")
+            problems.append(Problem(f"{path} is {package.spec}, the lockfile has {locked.spec}"))
     # A manager leaves an optional package out without a word, also when it only failed to download.
     staying = _staying(lockfile, target)
-    problems += [f"{path} is missing" for path in lockfile.packages if path in staying and path not in installed]
+    problems += [
+        Problem(f"{path} is missing") for path in lockfile.packages if path in staying and path not in installed
+    ]
     return problems
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import posixpath
 import typing as t
 
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import Problem
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.environments import same
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Lockfile, Manifest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.packagejson import ObjectReader
@@ -50,7 +51,7 @@ OPTIONS = {
 }
 
 
-def in_step(lockfile: Lockfile, manifests: t.Mapping[str, Manifest]) -> list[str]:
+def in_step(lockfile: Lockfile, manifests: t.Mapping[str, Manifest]) -> list[Problem]:
     """Problems in words; none: the lockfile was made for these manifests. Raises ApphostError for odd values."""
     if not isinstance(lockfile, UvLock):
         raise TypeError("a lockfile of uv is needed")
@@ -64,14 +65,14 @@ class _Comparison:
         self.reader = ObjectReader(lockfile.path, REMAKE)
         self.pythons: tuple[Condition, ...] = parse_conditions(lockfile.requires_python or "")
 
-    def problems(self) -> list[str]:
+    def problems(self) -> list[Problem]:
         found = [*self._members(), *self._pythons()]
         for folder, manifest in self.manifests.items():
             if folder in self.lockfile.entries:
                 found += self._project(folder, Project(manifest), self.lockfile.entries[folder])
         return [*found, *self._workspace(Project(self.manifests[""]))]
 
-    def _members(self) -> list[str]:
+    def _members(self) -> list[Problem]:
         name = self.lockfile.name
         asked = {where: normal_name(found.name) for where, found in self.manifests.items() if found.name}
         locked = {where: entry["name"] for where, entry in self.lockfile.entries.items()}
@@ -79,25 +80,28 @@ class _Comparison:
         for folder in sorted({*asked, *locked}):
             file = project_file(folder)
             if folder not in locked:
-                problems.append(f"{name} was made without the project of {file}")
+                problems.append(Problem(f"{name} was made without the project of {file}"))
             elif folder not in asked:
                 problems.append(
-                    f"{name} was made for a project {locked[folder]} in {folder or '.'}, which is not there"
+                    Problem(f"{name} was made for a project {locked[folder]} in {folder or '.'}, which is not there")
                 )
             elif asked[folder] != locked[folder]:
-                problems.append(f"{file} is the project {asked[folder]}, {name} was made for {locked[folder]} there")
+                problems.append(
+                    Problem(f"{file} is the project {asked[folder]}, {name} was made for {locked[folder]} there")
+                )
         return problems
 
-    def _pythons(self) -> list[str]:
+    def _pythons(self) -> list[Problem]:
         wanted = [Project(manifest).requires_python() for manifest in self.manifests.values()]
         texts = list(dict.fromkeys(text for text in wanted if text))
         # Without a word about it, uv takes the Python that it runs with.
         if not texts or same(python_marker(",".join(texts)), python_marker(self.lockfile.requires_python)):
             return []
         made_for = self.lockfile.requires_python or "any"
-        return [f"the project is for Python {' and '.join(texts)}, {self.lockfile.name} was made for {made_for}"]
+        asked = " and ".join(texts)
+        return [Problem(f"the project is for Python {asked}, {self.lockfile.name} was made for {made_for}")]
 
-    def _project(self, folder: str, project: Project, entry: dict[str, t.Any]) -> list[str]:
+    def _project(self, folder: str, project: Project, entry: dict[str, t.Any]) -> list[Problem]:
         origins = Origins(folder, self.manifests)
         at = f"{entry['name']}.metadata."
         metadata = self.reader.table(entry, "metadata", f"{entry['name']}.")
@@ -111,17 +115,17 @@ class _Comparison:
             if "provides-extras" in metadata:
                 known = {*self.reader.names(metadata, "provides-extras", at)}
                 problems += [
-                    f"{file} has an extra {name}, {self.lockfile.name} was made without it"
+                    Problem(f"{file} has an extra {name}, {self.lockfile.name} was made without it")
                     for name in sorted({*extras} - known)
                 ]
                 problems += [
-                    f"{file} has no extra {name}, {self.lockfile.name} was made for it"
+                    Problem(f"{file} has no extra {name}, {self.lockfile.name} was made for it")
                     for name in sorted(known - {*extras})
                 ]
         locked = self.reader.table(metadata, "requires-dev", at)
         return [*problems, *self._groups(file, project, origins, locked)]
 
-    def _groups(self, file: str, project: Project, origins: Origins, locked: dict[str, t.Any]) -> list[str]:
+    def _groups(self, file: str, project: Project, origins: Origins, locked: dict[str, t.Any]) -> list[Problem]:
         groups = project.groups()
         problems = []
         for group in sorted({*groups, *locked}):
@@ -130,7 +134,7 @@ class _Comparison:
             problems += self._differences(file, f" in the group {group}", asks, made_for)
         return problems
 
-    def _workspace(self, project: Project) -> list[str]:
+    def _workspace(self, project: Project) -> list[Problem]:
         """What the workspace as a whole was locked with."""
         origins = Origins("", self.manifests)
         file = project_file("")
@@ -141,7 +145,9 @@ class _Comparison:
             problems += self._differences(file, f" in tool.uv.{setting}", asks, made_for)
         left_out = {normal_name(name) for name in project.reader.names(project.settings, "exclude-dependencies", "uv.")}
         if left_out != {*self.reader.names(self.lockfile.manifest, "excludes", "manifest.")}:
-            problems.append(f"{file} has other tool.uv.exclude-dependencies than {self.lockfile.name} was made for")
+            problems.append(
+                Problem(f"{file} has other tool.uv.exclude-dependencies than {self.lockfile.name} was made for")
+            )
         if "" not in self.lockfile.entries:
             locked = self.reader.table(self.lockfile.manifest, "dependency-groups", "manifest.")
             problems += self._groups(file, project, origins, locked)
@@ -150,11 +156,11 @@ class _Comparison:
             # What the project does not say may come from uv.toml.
             if wanted is not None and wanted != made_with:
                 problems.append(
-                    f"{file} has tool.uv.{setting} {wanted}, {self.lockfile.name} was made with {made_with}"
+                    Problem(f"{file} has tool.uv.{setting} {wanted}, {self.lockfile.name} was made with {made_with}")
                 )
         environments = project.reader.names(project.settings, "environments", "tool.uv.")
         if not same(self._any(environments), self._any(self.lockfile.environments), self.pythons):
-            problems.append(f"{file} has other tool.uv.environments than {self.lockfile.name} was made for")
+            problems.append(Problem(f"{file} has other tool.uv.environments than {self.lockfile.name} was made for"))
         return problems
 
     def _any(self, markers: t.Sequence[str]) -> Marker | None:
@@ -201,7 +207,7 @@ class _Comparison:
             return ("file" if key == "path" else "folder", posixpath.normpath(address))
         return ("", "")
 
-    def _differences(self, file: str, where: str, asked: t.Sequence[Ask], locked: t.Sequence[Ask]) -> list[str]:
+    def _differences(self, file: str, where: str, asked: t.Sequence[Ask], locked: t.Sequence[Ask]) -> list[Problem]:
         """What is asked for, and the lockfile was not made for; and the other way round."""
         wanted, made_for = _by_key(asked), _by_key(locked)
         never = Marker("or")
@@ -212,12 +218,12 @@ class _Comparison:
         }
         return [self._difference(file, where, _texts(asked, name), _texts(locked, name)) for name in sorted(names)]
 
-    def _difference(self, file: str, where: str, asked: str, locked: str) -> str:
+    def _difference(self, file: str, where: str, asked: str, locked: str) -> Problem:
         if not asked:
-            return f"{file} does not ask for {locked}{where}, {self.lockfile.name} was made for it"
+            return Problem(f"{file} does not ask for {locked}{where}, {self.lockfile.name} was made for it")
         if not locked:
-            return f"{file} asks for {asked}{where}, {self.lockfile.name} was made without it"
-        return f"{file} asks for {asked}{where}, {self.lockfile.name} was made for {locked}"
+            return Problem(f"{file} asks for {asked}{where}, {self.lockfile.name} was made without it")
+        return Problem(f"{file} asks for {asked}{where}, {self.lockfile.name} was made for {locked}")
 
 
 def _by_key(asks: t.Iterable[Ask]) -> dict[t.Any, Marker | None]:

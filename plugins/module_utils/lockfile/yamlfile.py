@@ -23,7 +23,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.yamlflow
 )
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.yamlscalar import (
     block_text,
-    plain_problem,
+    check_plain,
     quoted,
     typed,
 )
@@ -237,9 +237,7 @@ class _Reader:
             return value
         end = text.find(" #")
         word = text if end < 0 else text[:end].rstrip(" ")
-        problem = plain_problem(word)
-        if problem:
-            raise ValueError(problem)
+        check_plain(word)
         return word if self.strings else typed(word)
 
 
@@ -264,9 +262,7 @@ def _split(text: str) -> tuple[str | None, str]:
                 return None, text
             key = key[:-1]
         key = key.rstrip(" ")
-        problem = plain_problem(key)
-        if problem:
-            raise ValueError(problem)
+        check_plain(key)
         value = value.lstrip(" ")
     return key, "" if value[:1] == "#" else value
 
@@ -278,9 +274,9 @@ def _explicit_key(text: str) -> str:
         _check_comment(text[end:])
         return key
     key = text[: text.index(" #")].rstrip(" ") if " #" in text else text
-    problem = plain_problem(key) or (text[:1] in "|>" and "it is a block of text")
-    if problem:
-        raise ValueError(f"a key is not understood: {problem}")
+    check_plain(key)
+    if key[0] in "|>":
+        raise ValueError("a key is a block of text")
     return key
 
 

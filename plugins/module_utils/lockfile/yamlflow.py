@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.yamlscalar import plain_problem, quoted, typed
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.yamlscalar import check_plain, quoted, typed
 
 #: Levels of nesting; real files have less than ten.
 MAX_DEPTH = 50
@@ -136,9 +136,7 @@ def _read_scalar(frame: _Open, text: str, start: int, strings: bool) -> int:
     else:
         match = _PLAIN.match(text, start)
         word = match[0].rstrip(" \t") if match else ""
-        problem = plain_problem(word)
-        if problem:
-            raise ValueError(problem)
+        check_plain(word)
         end = start + len(word)
         value = word if strings or frame.state == _KEY else typed(word)
     if frame.state == _KEY:

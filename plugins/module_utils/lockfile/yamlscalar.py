@@ -50,17 +50,20 @@ _SIMPLE_ESCAPES = {
 _BLOCK_HEADER = re.compile(r"([|>])(?:([+-])([1-9])?|([1-9])([+-])?)?(?: +#.*)?")
 
 
-def plain_problem(text: str) -> str | None:
-    """Why ``text``, of one line and without a comment, is no plain word; ``None``: it is one."""
+def check_plain(text: str) -> None:
+    """Raise ``ValueError`` unless ``text``, of one line and without a comment, is a plain word."""
     if not text:
-        return "there is nothing where a word is expected"
-    if text[0] in _NOT_PLAIN:
-        return f"there is {_NOT_PLAIN[text[0]]} ({text[:40]})"
-    if text[0] in "-?:" and text[1:2] in ("", " "):
-        return f"there is a {text[0]} where a word is expected"
+        raise ValueError("there is nothing where a word is expected")
+    sign = text[0]
+    if sign in _NOT_PLAIN:
+        kind = _NOT_PLAIN[sign]
+        raise ValueError(f"there is {kind} ({text[:40]})")
+    if sign in "-?:" and text[1:2] in ("", " "):
+        raise ValueError(f"there is a {sign} where a word is expected")
     if ": " in text or text[-1] == ":":
-        return "a value has a key of its own in the same line"
-    return "there is a tab in a word" if "\t" in text else None
+        raise ValueError("a value has a key of its own in the same line")
+    if "\t" in text:
+        raise ValueError("there is a tab in a word")
 
 
 def typed(text: str) -> Scalar:

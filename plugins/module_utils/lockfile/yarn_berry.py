@@ -19,6 +19,7 @@ import os
 import re
 import typing as t
 
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import Problem
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile import descriptors
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.berry_graph import Entries, Entry, Graph
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.instep import differences
@@ -78,7 +79,7 @@ def parse_lockfile(content: bytes, path: str, manifests: t.Mapping[str, Manifest
     )
 
 
-def in_step(lockfile: Lockfile, manifests: t.Mapping[str, Manifest]) -> list[str]:
+def in_step(lockfile: Lockfile, manifests: t.Mapping[str, Manifest]) -> list[Problem]:
     """What ``yarn install --immutable`` would have to change for these manifests (by project folder); empty: nothing.
 
     Not seen are entries that nobody asks for any more, which are not installed, and a change of a catalog or of
@@ -90,7 +91,7 @@ def in_step(lockfile: Lockfile, manifests: t.Mapping[str, Manifest]) -> list[str
     }
     known = _read(lockfile.content, lockfile.path)
     graph = Graph(known.entries, known.version, manifests.get(""))
-    return differences(lockfile, comparable) or [f"{lockfile.name} {problem}" for problem in graph.problems()]
+    return differences(lockfile, comparable) or [*graph.problems(lockfile.name)]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,7 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, Problem
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile import addresses
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.integrity import from_hex
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import (
@@ -87,7 +87,7 @@ def parse_lockfile(content: bytes, path: str, manifests: t.Mapping[str, Manifest
     )
 
 
-def in_step(lockfile: Lockfile, manifests: t.Mapping[str, Manifest]) -> list[str]:
+def in_step(lockfile: Lockfile, manifests: t.Mapping[str, Manifest]) -> list[Problem]:
     """What yarn would have to resolve anew to install for these manifests (by project folder); empty: nothing.
 
     ``yarn install --frozen-lockfile`` refuses only a part of it: in a project with workspaces, and for what packages
@@ -101,24 +101,24 @@ def in_step(lockfile: Lockfile, manifests: t.Mapping[str, Manifest]) -> list[str
             if kind != "peerDependencies":
                 of_kind = "" if kind == "dependencies" else f" ({kind})"
                 problems += [
-                    f"{file} asks {name} {wanted}{of_kind}, {lockfile.name} was made without it"
+                    Problem(f"{file} asks {name} {wanted}{of_kind}, {lockfile.name} was made without it")
                     for name, wanted in asked.items()
                     if graph.find(name, wanted) is None
                 ]
     problems += [
-        f"package.json asks {name} {wanted} (resolutions), {lockfile.name} was made without it"
+        Problem(f"package.json asks {name} {wanted} (resolutions), {lockfile.name} was made without it")
         for name, wanted in graph.resolutions
         if f"{name}@{wanted}" not in graph.answers and graph.find(name, wanted) is None
     ]
     for known in graph.locked:
         problems += [
-            f"{lockfile.name} has no {name}@{wanted}, which {known.name}@{known.version} needs"
+            Problem(f"{lockfile.name} has no {name}@{wanted}, which {known.name}@{known.version} needs")
             for table in (known.needs, known.wants)
             for name, wanted in table.items()
             if graph.find(name, wanted) is None
         ]
         problems += [
-            f"{lockfile.name} has {known.name} {known.version} for {pattern}, and yarn would take another"
+            Problem(f"{lockfile.name} has {known.name} {known.version} for {pattern}, and yarn would take another")
             for pattern, wanted in known.ranges.items()
             if known.name not in graph.overridden and _unfit(known.version, wanted)
         ]

@@ -49,7 +49,7 @@ def problems(project: str, file: str = "", old: str = "", new: str = "") -> list
         if not folder or matches(manifests[""].workspaces, folder):
             manifests[folder] = parse_manifest(text.encode(), f"app/{folder}/pyproject.toml")
     lockfile = FORMAT.parse((FIXTURES / project / LOCKS[project]).read_bytes(), "app/uv.lock", manifests)
-    return FORMAT.in_step(lockfile, manifests)
+    return [*FORMAT.in_step(lockfile, manifests)]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def judge(pyproject: str, metadata: str, head: str = "", **members: str) -> list
     manifests.update({name: parse_manifest(text.encode(), f"{name}/pyproject.toml") for name, text in members.items()})
     entry = '[[package]]\nname = "app"\nsource = { virtual = "." }\n[package.metadata]\n'
     lock = f"version = 1\n{head}\n{entry}{metadata}\n"
-    return FORMAT.in_step(FORMAT.parse(lock.encode(), "uv.lock", manifests), manifests)
+    return [*FORMAT.in_step(FORMAT.parse(lock.encode(), "uv.lock", manifests), manifests)]
 
 
 APP = '[project]\nname = "app"\n'
@@ -247,7 +247,7 @@ def test_a_workspace_without_a_project_of_its_own_has_groups() -> None:
 
     def verdict(text: str) -> list[str]:
         manifests = {"": parse_manifest(text.encode(), "p"), "m": parse_manifest(b'[project]\nname = "m"', "m/p")}
-        return FORMAT.in_step(FORMAT.parse(lock.encode(), "uv.lock", manifests), manifests)
+        return [*FORMAT.in_step(FORMAT.parse(lock.encode(), "uv.lock", manifests), manifests)]
 
     assert verdict(root) == []
     assert verdict(root.replace("a>1", "a>2")) == [

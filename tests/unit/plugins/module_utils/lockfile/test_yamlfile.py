@@ -160,7 +160,7 @@ def test_a_map_is_one_document_with_keys() -> None:
         ("|\n  b\n", "a block of text has no key (line 1)"),
         (": a\n", "there is no key in front of the colon (line 1)"),
         ("a: b\n: c\n", "there is no key in front of the colon (line 2)"),
-        ("? [a]\n: b\n", "a key is not understood: there is a word that begins with a sign of YAML ([a]) (line 1)"),
+        ("? [a]\n: b\n", "there is a word that begins with a sign of YAML ([a]) (line 1)"),
         ("? a\n  b: c\n", "the indentation does not fit (line 2)"),
         ("a:\tb\n", "there is a tab in a word (line 1)"),
         ("\ta: b\n", "there is a tab in a word (line 1)"),

@@ -62,7 +62,7 @@ def parse(text: str, manifests: t.Mapping[str, Manifest] | None = None, version:
 
 
 def problems(text: str, manifests: t.Mapping[str, Manifest], version: int = 8) -> list[str]:
-    return in_step(parse(text, manifests, version), manifests)
+    return [*in_step(parse(text, manifests, version), manifests)]
 
 
 def refusal(content: bytes) -> str:

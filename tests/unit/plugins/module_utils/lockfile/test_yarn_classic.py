@@ -45,7 +45,7 @@ def parse(text: str, manifests: t.Mapping[str, Manifest] | None = None) -> Lockf
 
 
 def problems(text: str, manifests: t.Mapping[str, Manifest]) -> list[str]:
-    return in_step(parse(text, manifests), manifests)
+    return [*in_step(parse(text, manifests), manifests)]
 
 
 def refusal(content: bytes) -> str:
