@@ -383,6 +383,8 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.options import install_request
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.plan import Plan, plan_installation
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.preview import (
+    after,
+    before,
     bill_of_materials,
     changes,
     preview,
@@ -453,9 +455,9 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     plan = plan_installation(request, run)
     if plan is None:
         return InstallResult(changed=False).as_dict()
-    # Before anything is changed: it compares with what is there now.
-    differs = changes(plan)
+    old = before(plan)
     result = preview(plan) if module.check_mode else carry_out(plan, run)
+    differs = changes(old, old if plan.up_to_date else after(plan))
     materials = {"sbom": bill_of_materials(plan)} if options["sbom"] else {}
     return {
         **result.as_dict(),

@@ -18,6 +18,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.contents 
     read_contents,
 )
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.programs import Programs
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.place import remove
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.plan import Plan
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.record import Installed, make_record
@@ -45,12 +46,13 @@ def build(plan: Plan, store: TreeStore, account: Account | None, run: RunCommand
     """Build the tree of ``plan`` into the store, which has its lock. Raises ApphostError; then nothing is left."""
     manager = plan.manager
     with store.scratch(plan.identity) as scratch:
-        job = Job(os.path.join(scratch, "work"), store.cache(manager.name), store.path("managers"), account, run)
+        programs = Programs(store.path("managers"), store.locks)
+        job = Job(os.path.join(scratch, "work"), store.cache(manager.name), programs, account, run)
         with store.caching(manager.name):
             manager.fetch(job)
         laps.lap("fetch")
         installed = manager.installed(job)
-        problems = manager.disagreements(installed)
+        problems = manager.disagreements(job, installed)
         if problems:
             what = f"what {manager.name} installed is not what the lockfile says: {joined(problems)}"
             do = f"Run again; when it stays so: {manager.project.format.remake}"

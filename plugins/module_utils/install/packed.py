@@ -30,10 +30,16 @@ MAX_BYTES = 2 * 1024**3
 _Hash = tuple[str, bytes]
 
 
-def take_out(packed: str, packages: t.Iterable[Package], job: Job) -> dict[str, str]:
+def take_out(
+    packed: str,
+    packages: t.Iterable[Package],
+    job: Job,
+    may_lack: t.Callable[[Package], bool] = lambda _package: False,
+) -> dict[str, str]:
     """Copy the archives of ``packages`` out of the set into ``<work>/packed``; returns package path -> file name there.
 
-    Packages that are in no archive of their own (bundled, links, from git) are not looked for.
+    Packages that are in no archive of their own (bundled, links, from git) are not looked for; ``may_lack`` says of
+    which it does not matter when the set has them not.
     Raises ApphostError naming those that the set lacks.
     """
     wanted = [p for p in packages if p.source in (Source.REGISTRY, Source.ADDRESS)]
@@ -51,7 +57,7 @@ def take_out(packed: str, packages: t.Iterable[Package], job: Job) -> dict[str, 
             file = f"{len(found)}/{name}"
             job.write(f"{FOLDER}/{file}", content)
             found.update((package.path, file) for package in matching if package.path not in found)
-    missing = [package.spec for package in wanted if package.path not in found]
+    missing = [package.spec for package in wanted if package.path not in found and not may_lack(package)]
     if missing:
         raise ApphostError(
             f"the packed set lacks {joined(missing)}",

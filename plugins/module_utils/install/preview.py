@@ -13,7 +13,9 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.plan import Plan
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.size import check_size
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import TreeStore
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import read_record, read_tree
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile import sbom
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Package
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import (
     Difference,
     difference,
@@ -22,21 +24,46 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree imp
 
 
 @dataclass(frozen=True)
+class Inventory:
+    """Packages by path, and the paths of those that the project asks for by itself."""
+
+    packages: dict[str, Package]
+    direct: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Changes:
-    """How what is installed differs from what will be."""
+    """How what was installed differs from what is, or will be."""
 
     difference: Difference
     #: Before and after, one line a package.
     texts: tuple[str, str]
 
 
-def changes(plan: Plan) -> Changes:
-    """Compare what is in the folder with what the lockfile asks for; both come from the same two lists."""
-    before, direct_before = plan.before()
-    after, direct = (before, direct_before) if plan.up_to_date else (plan.after(), plan.lockfile.direct)
+def before(plan: Plan) -> Inventory:
+    """What is in the folder now; to be asked before anything is changed."""
+    return Inventory(*plan.before())
+
+
+def after(plan: Plan) -> Inventory:
+    """What is in the folder once ``plan`` was carried out; until then, what will be as far as that can be known.
+
+    Not every lockfile says what a package is for (yarn 1), so a tree that was built knows better.
+    """
+    folder = plan.request.folder
+    for base in (folder, TreeStore(plan.request.store, None).tree_path(plan.identity)):
+        tree = read_tree(base, plan.manager.places[0])
+        record = read_record(base, tree) if tree and tree.identity == plan.identity else None
+        if record:
+            return Inventory(record.as_packages(), record.direct)
+    return Inventory(plan.after(), plan.lockfile.direct)
+
+
+def changes(old: Inventory, new: Inventory) -> Changes:
+    """Compare two inventories; difference and texts come from the same lists."""
     return Changes(
-        difference=difference(before, after, direct_before, direct),
-        texts=listings(before, after, direct_before, direct),
+        difference=difference(old.packages, new.packages, old.direct, new.direct),
+        texts=listings(old.packages, new.packages, old.direct, new.direct),
     )
 
 
@@ -44,7 +71,9 @@ def bill_of_materials(plan: Plan) -> dict[str, t.Any]:
     """What is installed, as CycloneDX."""
     manifest = plan.manager.project.manifest
     name = (manifest and manifest.name) or os.path.basename(plan.request.folder)
-    return sbom.bill_of_materials(plan.lockfile, plan.after(), name, manifest.version if manifest else None)
+    locked = plan.lockfile.packages
+    packages = {path: locked.get(path, package) for path, package in after(plan).packages.items()}
+    return sbom.bill_of_materials(plan.lockfile, packages, name, manifest.version if manifest else None)
 
 
 def preview(plan: Plan) -> InstallResult:
@@ -54,16 +83,16 @@ def preview(plan: Plan) -> InstallResult:
     tree = plan.placed if plan.up_to_date else store.find(plan.identity)
     if tree:
         check_size(request, tree, request.folder if plan.up_to_date else store.tree_path(plan.identity))
-    after = plan.after()
+    expected = after(plan).packages
     return InstallResult(
         changed=not plan.up_to_date,
         manager=plan.manager.name,
         manager_version=plan.manager.version,
         identity=plan.identity,
-        packages=tree.packages if tree else len(after),
+        packages=tree.packages if tree else len(expected),
         files=tree.files if tree else 0,
         bytes=tree.bytes if tree else 0,
         from_cache=tree is not None,
         drift=plan.found.drift,
-        scripts_skipped=tree.scripts_skipped if tree else plan.scripts_to_skip(after.values()),
+        scripts_skipped=tree.scripts_skipped if tree else plan.scripts_to_skip(expected.values()),
     )

@@ -72,10 +72,6 @@ class TreeStore:
         """A package manager's own cache; what comes out of it is checked against the lockfile by its hash."""
         return self.path("cache", f"{manager}-{self.account.uid if self.account else os.geteuid()}")
 
-    def manager_path(self, name: str, version: str) -> str:
-        """Where a package manager is that came from the registry."""
-        return self.path("managers", f"{name}-{version}")
-
     def prepare(self, manager: str) -> None:
         """Make the store's folders; their owners and modes do not depend on the umask, or on who made them before."""
         us = (os.geteuid(), os.getegid())

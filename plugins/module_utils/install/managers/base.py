@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import RunCommand
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import Account, as_account
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.programs import Programs
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.record import Installed
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import InstallRequest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Package
@@ -25,9 +26,10 @@ class Job:
 
     #: Holds ``project``, ``home`` and ``tmp``.
     work: str
-    #: The manager's own cache, and where it is when it came from the registry.
+    #: The manager's own cache.
     cache: str
-    programs: str
+    #: Managers that come from the registry.
+    programs: Programs
     account: Account | None
     run: RunCommand
 
@@ -125,7 +127,7 @@ class Manager(abc.ABC):
         """What is in ``job.project`` after that, by the lockfile's path of each package."""
 
     @abc.abstractmethod
-    def disagreements(self, installed: t.Mapping[str, Installed]) -> list[str]:
+    def disagreements(self, job: Job, installed: t.Mapping[str, Installed]) -> list[str]:
         """How that differs from what the lockfile says; empty: it does not."""
 
     @abc.abstractmethod

@@ -26,4 +26,14 @@ def make_manager(project: Project, request: InstallRequest, run: RunCommand) -> 
             from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.npm import Npm
 
             return Npm(project, request, runtime)
+        if name == "yarn" and project.lockfile.format == "1":
+            from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.yarn_classic import (
+                YarnClassic,
+            )
+
+            return YarnClassic(project, request, runtime)
+        if name == "yarn":
+            from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.yarn_berry import YarnBerry
+
+            return YarnBerry(project, request, runtime)
     raise ApphostError(f"{name} is not supported", project.lockfile.path, "Use npm, or set the manager to none.")

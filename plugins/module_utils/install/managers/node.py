@@ -15,6 +15,7 @@ import typing as t
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.identity import Runtime, this_host
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job, Manager
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.nodescan import MODULES
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.npm_words import explain, failure
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.npmrc import (
     FIXED_SETTINGS,
@@ -23,6 +24,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.
     registry_settings,
     settings_file,
 )
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.programs import Pinned, check_hash
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.record import Installed
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import InstallRequest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.words import shortened
@@ -32,8 +34,6 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.packagej
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import check_engines
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.reader import Project
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import Target
-
-MODULES = "node_modules"
 
 #: What of a workspace reaches the package manager besides what decides the tree.
 _OF_OTHERS = ("name", "version", "bin")
@@ -106,6 +106,22 @@ class NodeManager(Manager):
         where = f"npm {what}, {self.project.lockfile.path}"
         return explain(code, words, where, default.url if default else None, self.secrets, self.project.lockfile)
 
+    def program(self, job: Job, package: str, wanted: Pinned, file: str) -> str:
+        """The program ``file`` of the package manager ``package``, fetched by npm when this host has it not yet."""
+
+        def fetch() -> bytes:
+            code, words = self.npm(job, ["pack", f"{package}@{wanted.version}", "--pack-destination=../tmp", "--json"])
+            if code is not None:
+                raise self.npm_error(f"pack {package}@{wanted.version}", code, words)
+            names = [name for name in os.listdir(job.temporary) if name.endswith(".tgz")]
+            content = read_regular_file(os.path.join(job.temporary, names[0])) if names else None
+            if content is None:
+                raise ApphostError(f"npm brought no archive of {package}@{wanted.version}", self.project.lockfile.path)
+            check_hash(content, file, wanted, self.project.manifests[""].path)
+            return content
+
+        return os.path.join(job.programs.get(package, wanted.version, fetch), file)
+
     def rebuild(self, job: Job, allowed: t.Mapping[str, Installed], **settings: str | int | bool) -> None:
         """Run the lifecycle scripts of these packages by npm, in a tree of plain folders."""
         self.write_npmrc(job, with_tokens=False, **settings)
@@ -150,10 +166,14 @@ class NodeManager(Manager):
                 found[folder] = {key: value[key] for key in (*_OF_OTHERS, *DECIDING_KEYS) if value.get(key)}
         return found
 
+    def root_manifest(self) -> dict[str, t.Any]:
+        """What the package manager gets to know of the project itself."""
+        own = {"name": "apphost-install", "version": "0.0.0", "private": True}
+        return {**own, **self.project.manifests[""].deciding}
+
     def write_project(self, job: Job, **more: t.Any) -> None:
         """Write into the scratch project what decides the tree, and nothing else; ``more`` are keys of the manifest."""
-        root = {"name": "apphost-install", "version": "0.0.0", "private": True}
-        job.write("project/package.json", as_json({**root, **self.project.manifests[""].deciding, **more}))
+        job.write("project/package.json", as_json({**self.root_manifest(), **more}))
         for folder, manifest in self.manifests.items():
             job.write(f"project/{folder}/package.json", as_json({**manifest, "private": True}))
             for program in _programs(manifest):

@@ -13,11 +13,8 @@ import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.node import (
-    MODULES,
-    NodeManager,
-    as_json,
-)
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.node import NodeManager, as_json
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.nodescan import MODULES
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.npm_words import BROKEN_CODES
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.npmrc import settings_file
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.packed import FOLDER, take_out
@@ -150,7 +147,7 @@ class Npm(NodeManager):
             for where, package in packages.items()
         }
 
-    def disagreements(self, installed: t.Mapping[str, Installed]) -> list[str]:
+    def disagreements(self, job: Job, installed: t.Mapping[str, Installed]) -> list[str]:
         packages = {path: one.package for path, one in installed.items()}
         return disagreements(self.project.lockfile, packages, self.target)
 

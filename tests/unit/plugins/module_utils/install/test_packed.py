@@ -13,7 +13,9 @@ import typing as t
 
 import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.locks import Locks
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.programs import Programs
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.packed import take_out
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Package, Source
 
@@ -34,7 +36,7 @@ PACKAGES = [
 @pytest.fixture
 def job(tmp_path: pathlib.Path) -> Job:
     (tmp_path / "work").mkdir()
-    return Job(str(tmp_path / "work"), "", "", None, lambda argv: (0, "", ""))
+    return Job(str(tmp_path / "work"), "", Programs("", Locks("")), None, lambda argv: (0, "", ""))
 
 
 @pytest.fixture
