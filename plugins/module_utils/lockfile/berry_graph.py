@@ -17,8 +17,8 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model im
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.packagejson import ObjectReader
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.ranges import satisfies
 
-#: The key of the version of the archives that the hash is of, and SHA-512 in hexadecimal digits.
-_CHECKSUM = re.compile(r"(?:[0-9a-z]{1,10}/)?([0-9a-f]{128})")
+#: The version of the archives that the hash is of, and SHA-512 in hexadecimal digits.
+_CHECKSUM = re.compile(r"(?:([0-9a-z]{1,10})/)?([0-9a-f]{128})")
 _OVERRIDE = re.compile(r"(?:((?:@[^/@]+/)?[^/@]+)(?:@([^/]+))?/)?((?:@[^/@]+/)?[^/@]+)(?:@([^/]+))?")
 
 #: Protocols of ranges that are relative to who asks.
@@ -61,9 +61,12 @@ class _Override:
 
 
 class Entries:
-    """The entries of a lockfile, by what was asked for. Raises ApphostError for one that cannot be understood."""
+    """The entries of a lockfile, by what was asked for. Raises ApphostError for one that cannot be understood.
 
-    def __init__(self, reader: ObjectReader, value: t.Mapping[str, t.Any]) -> None:
+    ``cache_key`` is the version of yarn's archives that the lockfile's checksums are of.
+    """
+
+    def __init__(self, reader: ObjectReader, value: t.Mapping[str, t.Any], cache_key: str) -> None:
         self.all: list[Entry] = []
         #: Name and range (with its protocol) -> path: of everything, and of what yarn patches by itself.
         self.answers: dict[tuple[str, str], str] = {}
@@ -72,6 +75,7 @@ class Entries:
         self.originals: dict[str, str] = {}
         #: The project's folder (``""`` its own) -> its entry.
         self.workspaces: dict[str, Entry] = {}
+        self._cache_key = cache_key
         self._locators: set[str] = set()
         self._reader = reader
         for key, entry in value.items():
@@ -138,7 +142,8 @@ class Entries:
             reference=reference,
             paths=paths,
             version=version,
-            integrity=from_hex("sha512", match[1]) if match else None,
+            # Yarn does not look at a checksum of another version, it puts its own in the place.
+            integrity=from_hex("sha512", match[2]) if match and match[1] in (None, self._cache_key) else None,
             conditions=descriptors.conditions(self._reader.text(value, "conditions", at)),
             needs={other: wanted for other, wanted in asked.items() if other not in optional},
             wants={other: wanted for other, wanted in asked.items() if other in optional},

@@ -40,6 +40,10 @@ REMAKE = "Run yarn install and commit the lockfile."
 #: Yarn 2 writes 4, yarn 3 writes 4 to 6, yarn 4 writes 8 and more.
 FORMAT_VERSIONS = range(4, 11)
 
+#: ``10c0``: the version of the archives that yarn makes (7 for yarn 2, 8 for yarn 3, 10 for yarn 4), and how far they
+#: are compressed; without a ``c``, that is left to yarn.
+_CACHE_KEY = re.compile(r"(7|8|10)(?:c([0-9]))?")
+
 #: What the lockfile has for a workspace or a link.
 _NO_VERSION = "0.0.0-use.local"
 _RECOGNISED = re.compile(rb"^__metadata:", re.MULTILINE)
@@ -99,21 +103,62 @@ class _Known:
     """What the file says by itself."""
 
     version: int
+    cache_key: str
+    compression_level: str
     entries: Entries
     digest: str
 
 
-@functools.lru_cache(maxsize=1)
+def compression_level(lockfile: Lockfile) -> str:
+    """The setting ``compressionLevel`` that the lockfile's checksums are for.
+
+    With any other, yarn does not compare what it fetched with the checksums, and says nothing.
+    """
+    return _read(lockfile.content, lockfile.path).compression_level
+
+
+def strays(before: Lockfile, after: Lockfile) -> list[Problem]:
+    """How the lockfile that an installation left differs in content from the one it was to keep to; empty: not at all.
+
+    ``after`` may have fewer entries. What yarn resolved anew is named, and what it fetched without comparing it.
+    """
+    if _read(before.content, before.path).cache_key != _read(after.content, after.path).cache_key:
+        return [
+            Problem("yarn did not compare what it fetched with the lockfile's checksums: they are of another version")
+        ]
+    problems = []
+    for path, package in after.packages.items():
+        kept = before.packages.get(path)
+        if package.source == Source.WORKSPACE:
+            continue
+        if kept is None:
+            problems.append(Problem(f"yarn took {package.spec}, which {before.name} does not have"))
+        elif (kept.version, kept.resolved, kept.integrity) != (package.version, package.resolved, package.integrity):
+            problems.append(Problem(f"yarn took another content for {package.spec} than {before.name} has"))
+    return problems
+
+
+@functools.lru_cache(maxsize=2)
 def _read(content: bytes, path: str) -> _Known:
     """The file; kept, because a lockfile is parsed and then compared with its manifests."""
     value = parse_mapping(content, path, REMAKE, strings=True)
     reader = ObjectReader(path, REMAKE)
-    version = reader.text(reader.table(value, "__metadata", ""), "version", "__metadata.")
+    metadata = reader.table(value, "__metadata", "")
+    version = reader.text(metadata, "version", "__metadata.")
     if version is None or version not in map(str, FORMAT_VERSIONS):
         known = f"{FORMAT_VERSIONS[0]} to {FORMAT_VERSIONS[-1]} are understood"
         raise reader.error(f"is of version {str(version)[:40]}; {known}")
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return _Known(int(version), Entries(reader, value), hashlib.sha256(text.encode()).hexdigest())
+    cache_key = reader.text(metadata, "cacheKey", "__metadata.") or ""
+    match = _CACHE_KEY.fullmatch(cache_key)
+    if match is None:
+        raise reader.error(f"has checksums that no yarn compares (cacheKey {cache_key[:40] or 'missing'})")
+    return _Known(
+        version=int(version),
+        cache_key=cache_key,
+        compression_level=match[2] or "mixed",
+        entries=Entries(reader, value, cache_key),
+        digest=hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest(),
+    )
 
 
 def _packages(graph: Graph, manifests: t.Mapping[str, Manifest]) -> dict[str, Package]:

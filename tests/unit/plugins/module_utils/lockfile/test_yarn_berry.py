@@ -15,8 +15,10 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model im
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.packagejson import parse_manifest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.yarn_berry import (
     FORMAT,
+    compression_level,
     in_step,
     parse_lockfile,
+    strays,
 )
 
 HEX = "ab" * 64
@@ -24,8 +26,8 @@ CURE = "Run yarn install and commit the lockfile."
 Lines = dict[str, t.Any]
 
 
-def head(version: int = 8) -> str:
-    return f"# Manual changes might be lost - proceed!\n\n__metadata:\n  version: {version}\n  cacheKey: 10c0\n"
+def head(version: int = 8, cache_key: str = "10c0") -> str:
+    return f"# Manual changes might be lost - proceed!\n\n__metadata:\n  version: {version}\n  cacheKey: {cache_key}\n"
 
 
 def block(key: str, lines: Lines) -> str:
@@ -45,7 +47,7 @@ def block(key: str, lines: Lines) -> str:
 
 def package(key: str, version: str = "1.0.0", **more: t.Any) -> str:
     name = key[0] + key[1:].partition("@")[0]
-    return block(key, {"version": version, "resolution": f"{name}@npm:{version}", "checksum": f"10c0/{HEX}", **more})
+    return block(key, {"version": version, "resolution": f"{name}@npm:{version}", "checksum": HEX, **more})
 
 
 def project(name: str = "app", folder: str = ".", **more: t.Any) -> str:
@@ -73,10 +75,58 @@ def refusal(content: bytes) -> str:
     return caught.value.message
 
 
-def test_a_checksum_is_a_hash() -> None:
-    for checksum in (HEX, f"10c0/{HEX}", f"8/{HEX}"):
-        found = parse(block("a@npm:^1.0.0", {"version": "1.0.0", "resolution": "a@npm:1.0.0", "checksum": checksum}))
-        assert found.packages["a@npm:1.0.0"].integrity == "sha512-" + "q6ur" * 21 + "qw=="
+@pytest.mark.parametrize(
+    ("checksum", "compared"),
+    [(HEX, True), (f"10c0/{HEX}", True), (f"8/{HEX}", False), (f"10/{HEX}", False), (f"10c9/{HEX}", False)],
+)
+def test_a_checksum_is_a_hash_when_yarn_would_compare_it(checksum: str, compared: bool) -> None:
+    text = block("a@npm:^1.0.0", {"version": "1.0.0", "resolution": "a@npm:1.0.0", "checksum": checksum})
+
+    integrity = parse(text).packages["a@npm:1.0.0"].integrity
+
+    assert integrity == ("sha512-" + "q6ur" * 21 + "qw==" if compared else None)
+
+
+@pytest.mark.parametrize(
+    ("cache_key", "level"),
+    [("10c0", "0"), ("10c9", "9"), ("10", "mixed"), ("8", "mixed"), ("8c0", "0"), ("7", "mixed")],
+)
+def test_the_compression_that_the_checksums_are_for(cache_key: str, level: str) -> None:
+    lockfile = parse_lockfile(head(8, cache_key).encode(), "x", {})
+
+    assert compression_level(lockfile) == level
+
+
+@pytest.mark.parametrize("cache_key", ["9c0", "merged", "10c", "11", '""', "10c0x"])
+def test_checksums_that_yarn_would_not_compare_at_all(cache_key: str) -> None:
+    assert "has checksums that no yarn compares (cacheKey " in refusal(head(8, cache_key).encode())
+
+
+def test_an_installation_that_kept_to_the_lockfile() -> None:
+    before = parse(project() + package("a@npm:^1.0.0") + package("b@npm:^1.0.0, b@npm:^1.0.1"))
+
+    assert strays(before, before) == []
+    assert strays(before, parse(project("app", "web") + package("b@npm:^1.0.0"))) == []
+
+
+@pytest.mark.parametrize(
+    ("after", "problem"),
+    [
+        (head() + package("a@npm:^1.0.0", "1.0.1"), "yarn took a@1.0.1, which yarn.lock does not have"),
+        (
+            head() + package("a@npm:^1.0.0", checksum=f"10c0/{HEX[2:]}cd"),
+            "yarn took another content for a@1.0.0 than yarn.lock has",
+        ),
+        (head() + package("a@npm:^1.0.0").replace("checksum", "x"), "yarn took another content for a@1.0.0 than"),
+        (head(8, "10") + package("a@npm:^1.0.0"), "yarn did not compare what it fetched with the lockfile's checksums"),
+    ],
+)
+def test_an_installation_that_did_not(after: str, problem: str) -> None:
+    before = parse(package("a@npm:^1.0.0"))
+
+    (found,) = strays(before, parse_lockfile(after.encode(), "after/yarn.lock", {}))
+
+    assert found.startswith(problem)
 
 
 def test_a_package_is_there_under_each_of_its_names() -> None:
