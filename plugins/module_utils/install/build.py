@@ -22,7 +22,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.place import remove
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.plan import Plan
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.record import Installed, make_record
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.seal import seal
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.seal import BLAME, seal
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import TreeStore
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import Tree, write_marker, write_sealed
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import joined
@@ -70,7 +70,8 @@ def build(plan: Plan, store: TreeStore, account: Account | None, run: RunCommand
         # A tree that has its name must have its bytes too, even if the power fails now.
         code, _out, err = run(["sync", "--file-system", final])
         if code:
-            raise ApphostError(f"cannot be written to the disk: {err.strip()[:300]}", final)
+            do = "See what the kernel says about the disk, and run again."
+            raise ApphostError(f"cannot be written to the disk: {err.strip()[:300]}", final, do)
         store.publish(final, plan.identity)
         laps.lap("seal")
         return tree
@@ -84,7 +85,7 @@ def _move(places: t.Sequence[str], project: str, final: str) -> tuple[str, ...]:
         built, sealed = os.path.join(project, place), os.path.join(final, place)
         there = os.path.lexists(built)
         if there and not stat.S_ISDIR(os.lstat(built).st_mode):
-            raise ApphostError("is no folder; a package must not replace it", place)
+            raise ApphostError("is no folder; a package must not replace it", place, BLAME)
         if there or place == places[0]:
             os.makedirs(os.path.dirname(sealed), exist_ok=True)
             if there:

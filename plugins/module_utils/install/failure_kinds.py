@@ -107,6 +107,6 @@ def explain(
         "server_error": lambda: failures.server_error(at, code),
         "broken_off": lambda: failures.broken_off(at, code),
         "unreachable": lambda: failures.unreachable(at, code),
-        "": lambda: failures.error(f"failed: {failures.said}"),
+        "": lambda: failures.unknown("failed"),
     }
     return errors[kind]()

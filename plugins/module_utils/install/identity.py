@@ -25,6 +25,8 @@ CPUS = {"x86_64": "x64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "arm", "
 #: A version and nothing else: what node and npm print, and what their files say.
 _VERSION = re.compile(r"\d+\.\d+\.\d+[0-9A-Za-z.+-]*")
 
+_REINSTALL = "Install the runtime again (role nodejs)."
+
 
 @dataclass(frozen=True)
 class Runtime:
@@ -66,7 +68,7 @@ def _from_node(root: str, run: RunCommand) -> tuple[str, str]:
     code, out, err = run([node, "-p", "process.versions.node + ' ' + process.versions.modules"])
     words = out.split()
     if code or len(words) != 2 or not _VERSION.fullmatch(words[0]):
-        raise ApphostError(f"does not say its version: {(err or out).strip()[:300]}", node)
+        raise ApphostError(f"does not say its version: {(err or out).strip()[:300]}", node, _REINSTALL)
     return words[0], words[1]
 
 
@@ -87,7 +89,7 @@ def _from_npm(root: str, run: RunCommand) -> str:
     # npm is a script for `env node`.
     code, out, err = run(["/usr/bin/env", f"PATH={root}/bin:/usr/bin:/bin", npm, "--version"])
     if code or not _VERSION.fullmatch(out.strip()):
-        raise ApphostError(f"does not say its version: {(err or out).strip()[:300]}", npm)
+        raise ApphostError(f"does not say its version: {(err or out).strip()[:300]}", npm, _REINSTALL)
     return out.strip()
 
 

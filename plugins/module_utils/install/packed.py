@@ -89,12 +89,12 @@ def _archives(packed: str) -> t.Iterator[tuple[str, bytes]]:
     except FileNotFoundError:
         raise ApphostError("is neither a folder nor a tar", packed, "Put the packed set there, on the host.") from None
     except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise ApphostError(f"is no readable tar ({error})", packed) from error
+        raise ApphostError(f"is no readable tar ({error})", packed, "Make the packed set again.") from error
 
 
 def _check_bytes(size: int, where: str) -> None:
     if size > MAX_BYTES:
-        raise ApphostError(f"has {size} bytes; no package has more than {MAX_BYTES}", where)
+        raise ApphostError(f"has {size} bytes; no package has more than {MAX_BYTES}", where, "Take it out of the set.")
 
 
 def _plain(name: str) -> str:

@@ -36,7 +36,7 @@ class DamagedTree(ApphostError):
     """A stored tree lacks files that it had when it was sealed."""
 
     def __init__(self, path: str) -> None:
-        super().__init__("has lost files; it will be built again", path)
+        super().__init__("has lost files; it will be built again", path, "Run again; when it stays so, check the disk.")
 
 
 def place(

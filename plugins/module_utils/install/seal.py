@@ -19,6 +19,9 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.common import App
 _FOLDER = _PROGRAM = 0o755
 _FILE = 0o644
 
+#: What to do about a package that makes what it must not. None comes like that out of an archive.
+BLAME = "Take the package whose script makes it out of allow_scripts, or tell its authors."
+
 
 def seal(base: str, products: t.Iterable[str], as_root: bool, moment: int, outside: t.Collection[str] = ()) -> None:
     """Give every file of the folders ``products`` below ``base`` to root with mode 0644 or 0755, every folder 0755.
@@ -32,7 +35,7 @@ def seal(base: str, products: t.Iterable[str], as_root: bool, moment: int, outsi
     for product in sealing.products:
         top = os.path.join(base, product)
         if os.path.islink(top):
-            raise ApphostError("is a symbolic link; a package must not make one there", top)
+            raise ApphostError("is a symbolic link; a package must not make one there", top, BLAME)
         for folder, folders, names in os.walk(top, onerror=_raise):
             for name in [*folders, *names]:
                 sealing.seal(os.path.join(folder, name))
@@ -60,13 +63,13 @@ class _Sealing:
         elif stat.S_ISREG(status.st_mode):
             if status.st_nlink > 1:
                 # It would be given away, and made readable, under its other name too.
-                raise ApphostError("has a second name (a hard link); a package must not make one", path)
+                raise ApphostError("has a second name (a hard link); a package must not make one", path, BLAME)
             os.chmod(path, _PROGRAM if status.st_mode & 0o111 else _FILE)
             os.utime(path, (self.moment, self.moment))
         elif stat.S_ISDIR(status.st_mode):
             os.chmod(path, _FOLDER)
         else:
-            raise ApphostError("is neither file, folder nor link; a package must not make one", path)
+            raise ApphostError("is neither file, folder nor link; a package must not make one", path, BLAME)
         if self.as_root:
             os.lchown(path, 0, 0)
 
@@ -80,4 +83,4 @@ class _Sealing:
         up = next((index for index, name in enumerate(names) if name != ".."), len(names))
         inside = any(f"{end}/".startswith(f"{product}/") for product in self.products)
         if os.path.isabs(target) or ".." in names[up:] or not (inside or end in self.outside):
-            raise ApphostError(f"is a symbolic link out of the tree, to {target[:200]!r}", path)
+            raise ApphostError(f"is a symbolic link out of the tree, to {target[:200]!r}", path, BLAME)

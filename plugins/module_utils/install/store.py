@@ -243,7 +243,7 @@ def _folder(path: str, owner: tuple[int, int], mode: int) -> None:
 def _own(path: str, owner: tuple[int, int], mode: int) -> None:
     status = os.lstat(path)
     if not stat.S_ISDIR(status.st_mode):
-        raise ApphostError("is no folder", path)
+        raise ApphostError("is no folder", path, "Delete it, or choose another place for the store.")
     if (status.st_uid, status.st_gid) != owner:
         os.lchown(path, *owner)
     if stat.S_IMODE(status.st_mode) != mode:

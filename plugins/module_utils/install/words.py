@@ -40,44 +40,49 @@ class Failures:
         self.where = where
         self.said = said
 
-    def error(self, what: str, do: str | None = None) -> ApphostError:
+    def error(self, what: str, do: str) -> ApphostError:
         """Any failure."""
         return ApphostError(what, self.where, do, manager_output=self.said)
+
+    def unknown(self, what: str) -> ApphostError:
+        """A failure that nobody knows the meaning of."""
+        do = "See what it says about it, and try its command in a copy of the project. Nothing was changed."
+        return self.error(f"{what}: {self.said}", do)
 
     def no_space(self) -> ApphostError:
         return self.error("no space left on the device", FREE_SPACE)
 
-    def unreachable(self, at: str, code: str) -> ApphostError:
+    def unreachable(self, registry: str, code: str) -> ApphostError:
         do = "Check the registry's address, the network and the proxy; nothing was changed."
-        return self.error(f"{at} cannot be reached ({code})", do)
+        return self.error(f"{registry} cannot be reached ({code})", do)
 
-    def broken_off(self, at: str, code: str) -> ApphostError:
+    def broken_off(self, registry: str, code: str) -> ApphostError:
         do = "It was tried again; see what is between this host and the registry. Nothing was changed."
-        return self.error(f"{at} breaks off in the middle of a package ({code})", do)
+        return self.error(f"{registry} breaks off in the middle of a package ({code})", do)
 
-    def server_error(self, at: str, code: str) -> ApphostError:
+    def server_error(self, registry: str, code: str) -> ApphostError:
         do = "It was tried again; look at the registry's own log. Nothing was changed."
-        return self.error(f"{at} fails ({code})", do)
+        return self.error(f"{registry} fails ({code})", do)
 
-    def untrusted(self, at: str, code: str) -> ApphostError:
+    def untrusted(self, registry: str, code: str) -> ApphostError:
         do = "Set ca_file to a file on the host with the authority's certificate."
-        return self.error(f"the certificate of {at} is not trusted ({code})", do)
+        return self.error(f"the certificate of {registry} is not trusted ({code})", do)
 
-    def refused(self, at: str, code: str, file: str) -> ApphostError:
+    def refused(self, registry: str, code: str, file: str) -> ApphostError:
         do = f"Check the registry token. ({file} of the artifact is not read for registries or tokens.)"
-        return self.error(f"{at} refuses access ({code})", do)
+        return self.error(f"{registry} refuses access ({code})", do)
 
-    def no_package(self, at: str, summary: str, file: str) -> ApphostError:
+    def no_package(self, registry: str, summary: str, file: str) -> ApphostError:
         do = f"Is it private, or at another registry? ({file} of the artifact is not read for registries.)"
-        return self.error(f"{at} does not have a package: {summary}", do)
+        return self.error(f"{registry} does not have a package: {summary}", do)
 
-    def no_version(self, at: str, summary: str) -> ApphostError:
+    def no_version(self, registry: str, summary: str) -> ApphostError:
         do = "Was it withdrawn, or is the registry a mirror that lags behind?"
-        return self.error(f"{at} lacks a version that the lockfile names: {summary}", do)
+        return self.error(f"{registry} lacks a version that the lockfile names: {summary}", do)
 
-    def altered(self, package: str, at: str) -> ApphostError:
+    def altered(self, package: str, registry: str) -> ApphostError:
         return self.error(
-            f"{package} from {at} is not what the lockfile was made with (integrity mismatch)",
+            f"{package} from {registry} is not what the lockfile was made with (integrity mismatch)",
             "Somebody changed the package at the registry, or the lockfile by hand: find out before you go on.",
         )
 

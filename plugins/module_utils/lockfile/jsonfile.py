@@ -17,6 +17,8 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.common import App
 #: A lockfile of 20,000 packages has about 10 MB; nothing honest comes near this.
 MAX_BYTES = 100 * 1024 * 1024
 
+_REPLACE = "Put a plain file there: links, pipes and devices of an artifact are not followed."
+
 
 def read_regular_file(path: str) -> bytes | None:
     """The bytes of a file, ``None`` when there is none.
@@ -29,14 +31,16 @@ def read_regular_file(path: str) -> bytes | None:
         return None
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):
-            raise ApphostError("is not a regular file", path) from error
+            raise ApphostError("is not a regular file", path, _REPLACE) from error
         raise
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise ApphostError("is not a regular file", path)
+            raise ApphostError("is not a regular file", path, _REPLACE)
         if status.st_size > MAX_BYTES:
-            raise ApphostError(f"has {status.st_size} bytes, more than the {MAX_BYTES} that are read", path)
+            size = status.st_size
+            do = "See what wrote it, and make it again."
+            raise ApphostError(f"has {size} bytes, more than the {MAX_BYTES} that are read", path, do)
         return file.read()
 
 

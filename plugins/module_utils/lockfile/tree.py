@@ -111,10 +111,10 @@ def _reachable(packages: Packages, start: t.Iterable[str], following: Edges) -> 
     return reached
 
 
-def disagreements(lockfile: Lockfile, installed: Packages, target: Host) -> list[str]:
+def disagreements(lockfile: Lockfile, installed: Packages, target: Host) -> list[Problem]:
     """How an installed tree (by what its manager wrote down) differs from what the lockfile says; empty: not at all."""
     production = production_packages(lockfile)
-    problems: list[str] = []
+    problems = []
     for path, package in installed.items():
         locked = production.get(path)
         if locked is None:

@@ -10,7 +10,7 @@ import os
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import RunCommand
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import Problem, RunCommand
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import Account, as_account
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.programs import Programs
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.record import Installed
@@ -127,7 +127,7 @@ class Manager(abc.ABC):
         """What is in ``job.project`` after that, by the lockfile's path of each package."""
 
     @abc.abstractmethod
-    def disagreements(self, job: Job, installed: t.Mapping[str, Installed]) -> list[str]:
+    def disagreements(self, job: Job, installed: t.Mapping[str, Installed]) -> list[Problem]:
         """How that differs from what the lockfile says; empty: it does not."""
 
     @abc.abstractmethod

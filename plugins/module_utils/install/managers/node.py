@@ -116,7 +116,9 @@ class NodeManager(Manager):
             names = [name for name in os.listdir(job.temporary) if name.endswith(".tgz")]
             content = read_regular_file(os.path.join(job.temporary, names[0])) if names else None
             if content is None:
-                raise ApphostError(f"npm brought no archive of {package}@{wanted.version}", self.project.lockfile.path)
+                what = f"npm brought no archive of {package}@{wanted.version}"
+                do = "Install the runtime again (role nodejs): its npm does not do what npm does."
+                raise ApphostError(what, self.project.lockfile.path, do)
             check_hash(content, file, wanted, self.project.manifests[""].path)
             return content
 

@@ -48,7 +48,8 @@ def scan(project: str, places: t.Iterable[str]) -> dict[str, Found]:
             package = read_package(project, folder, name)
             if package is None:
                 if place in tops:
-                    raise ApphostError("is no package: it has no readable package.json", folder)
+                    do = "Run again; when it stays so, take it out of the project."
+                    raise ApphostError("is no package: it has no readable package.json", folder, do)
                 continue
             found[folder] = package
             below = f"{folder}/{MODULES}"

@@ -11,7 +11,7 @@ import re
 import time
 import typing as t
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, Problem
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.node import NodeManager, as_json
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.nodescan import MODULES
@@ -138,7 +138,8 @@ class Npm(NodeManager):
         content = read_regular_file(path)
         if content is None:
             if [entry for entry in self.project.lockfile.packages.values() if not (entry.dev or entry.optional)]:
-                raise ApphostError("npm did not write down what it installed", self.project.lockfile.path)
+                do = "Install the runtime again (role nodejs): its npm does not do what npm does."
+                raise ApphostError("npm did not write down what it installed", self.project.lockfile.path, do)
             # A tree without packages: npm makes none.
             return {}
         packages = parse_lockfile(content, path, hidden=True).packages
@@ -147,7 +148,7 @@ class Npm(NodeManager):
             for where, package in packages.items()
         }
 
-    def disagreements(self, job: Job, installed: t.Mapping[str, Installed]) -> list[str]:
+    def disagreements(self, job: Job, installed: t.Mapping[str, Installed]) -> list[Problem]:
         packages = {path: one.package for path, one in installed.items()}
         return disagreements(self.project.lockfile, packages, self.target)
 

@@ -88,4 +88,4 @@ def explain(
         return failures.error(
             f"the lockfile does not match package.json: {what}", "Run npm install and commit the lockfile."
         )
-    return failures.error(f"npm failed{f' ({code})' if code else ''}: {said}")
+    return failures.unknown(f"npm failed{f' ({code})' if code else ''}")

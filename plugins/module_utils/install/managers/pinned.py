@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, Problem
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.identity import Runtime
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.node import NodeManager
@@ -83,6 +83,6 @@ class PinnedManager(NodeManager):
             return there[1]
         return self.program(job, self.package, self.wanted, self.program_file)
 
-    def missing(self, installed: t.Mapping[str, Installed], expected: t.Iterable[str]) -> list[str]:
+    def missing(self, installed: t.Mapping[str, Installed], expected: t.Iterable[str]) -> list[Problem]:
         """Those of ``expected`` that were not installed, in words."""
-        return [f"{path} is missing" for path in expected if path not in installed]
+        return [Problem(f"{path} is missing") for path in expected if path not in installed]

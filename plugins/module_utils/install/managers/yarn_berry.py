@@ -11,7 +11,7 @@ import time
 import typing as t
 import urllib.parse
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, Problem
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.failure_kinds import explain, kind_of_failure
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.node import as_json
@@ -227,9 +227,13 @@ class YarnBerry(PinnedManager):
             has_scripts=any(one is not None and one.has_scripts for one in found),
         )
 
-    def disagreements(self, job: Job, installed: t.Mapping[str, Installed]) -> list[str]:
+    def disagreements(self, job: Job, installed: t.Mapping[str, Installed]) -> list[Problem]:
         packages = self.project.lockfile.packages
-        strange = [f"{path} is not in the lockfile" for path in installed if path not in packages or packages[path].dev]
+        strange = [
+            Problem(f"{path} is not in the lockfile")
+            for path in installed
+            if path not in packages or packages[path].dev
+        ]
         # yarn 2 does not say in its lockfile what a package is for.
         told = self.major > 2
         expected = [

@@ -12,7 +12,7 @@ import re
 import time
 import typing as t
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, Problem
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.failure_kinds import explain, kind_of_failure
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.nodescan import MODULES, Found, scan
@@ -134,10 +134,9 @@ class YarnClassic(PinnedManager):
         if "offline mode" in words or "couldn't find any versions for" in words.lower():
             return failures.not_cached(shortened(words, self.secrets))
         if "is incompatible with this module" in words:
-            return failures.error(
-                shortened(words.partition("\n")[0], self.secrets),
-                "Change the runtime's version, or set check_engines to false.",
-            )
+            summary = shortened(words.partition("\n")[0], self.secrets)
+            do = "Change the runtime's version, or set check_engines to false."
+            return failures.error(f"a package is not for this Node.js: {summary}", do)
         named = re.search(r'Integrity check failed for "([^"]+)"', words)
         default = self.request.network.default
         return explain(
@@ -166,10 +165,10 @@ class YarnClassic(PinnedManager):
             has_scripts=any(one.has_scripts for one in many),
         )
 
-    def disagreements(self, job: Job, installed: t.Mapping[str, Installed]) -> list[str]:
+    def disagreements(self, job: Job, installed: t.Mapping[str, Installed]) -> list[Problem]:
         lockfile = self.project.lockfile
         strange = [
-            f"{path} is not in the lockfile"
+            Problem(f"{path} is not in the lockfile")
             for path, one in installed.items()
             if one.package.source != Source.BUNDLED and (path not in lockfile.packages or lockfile.packages[path].dev)
         ]

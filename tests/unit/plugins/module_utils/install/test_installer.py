@@ -81,7 +81,7 @@ def test_nothing_to_install(world: World) -> None:
 
 
 def test_a_folder_that_is_not_there(world: World) -> None:
-    assert failure(world, world.request(world.base / "nowhere")) == "/nowhere: is no folder"
+    assert failure(world, world.request(world.base / "nowhere")) == "/nowhere: is no folder. Put the app there first."
 
 
 @pytest.mark.parametrize(
