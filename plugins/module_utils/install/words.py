@@ -56,6 +56,10 @@ class Failures:
         do = "Check the registry's address, the network and the proxy; nothing was changed."
         return self.error(f"{registry} cannot be reached ({code})", do)
 
+    def silent(self, registry: str, code: str) -> ApphostError:
+        do = "It was tried again; is the registry, or what is between it and this host, too busy? Nothing was changed."
+        return self.error(f"{registry} does not answer in time ({code})", do)
+
     def broken_off(self, registry: str, code: str) -> ApphostError:
         do = "It was tried again; see what is between this host and the registry. Nothing was changed."
         return self.error(f"{registry} breaks off in the middle of a package ({code})", do)
@@ -63,6 +67,10 @@ class Failures:
     def server_error(self, registry: str, code: str) -> ApphostError:
         do = "It was tried again; look at the registry's own log. Nothing was changed."
         return self.error(f"{registry} fails ({code})", do)
+
+    def refused_by_proxy(self, code: str) -> ApphostError:
+        do = "Check the account in the proxy's address. Nothing was changed."
+        return self.error(f"the proxy refuses access ({code})", do)
 
     def untrusted(self, registry: str, code: str) -> ApphostError:
         do = "Set ca_file to a file on the host with the authority's certificate."

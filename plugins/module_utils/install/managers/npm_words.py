@@ -21,11 +21,16 @@ NETWORK_CODES = frozenset(
         "ENETUNREACH",
         "EHOSTUNREACH",
         "ETIMEDOUT",
+        "ECONNECTIONTIMEOUT",
         "ERR_SOCKET_TIMEOUT",
     }
 )
-#: The connection was there, and ended before its time: worth another try.
-BROKEN_CODES = frozenset({"ECONNRESET", "EPIPE", "FETCH_ERROR", "ERR_STREAM_PREMATURE_CLOSE", "Z_BUF_ERROR"})
+#: The connection was there, and no answer came, or no more of it.
+SILENT_CODES = frozenset({"ERESPONSETIMEOUT", "ETRANSFERTIMEOUT", "EIDLETIMEOUT"})
+#: It ended, or fell silent, in the middle of an answer: worth another try, for npm itself makes none.
+BROKEN_CODES = frozenset(
+    {"ECONNRESET", "EPIPE", "FETCH_ERROR", "ERR_STREAM_PREMATURE_CLOSE", "Z_BUF_ERROR", "EIDLETIMEOUT"}
+)
 CERTIFICATE_CODES = frozenset(
     {
         "CERT_HAS_EXPIRED",
@@ -40,6 +45,12 @@ CERTIFICATE_CODES = frozenset(
 
 def failure(out: str, err: str) -> tuple[str, str]:
     """The error code and the words of npm, from ``--json`` output or, failing that, from the log."""
+    code, words = _failure(out, err)
+    # One code for many things. After this one npm has tried again by itself, and each try takes a minute.
+    return ("ERESPONSETIMEOUT" if code == "FETCH_ERROR" and "timeout" in words else code), words
+
+
+def _failure(out: str, err: str) -> tuple[str, str]:
     try:
         error = json.loads(out[out.index("{") :])["error"]
         return str(error.get("code") or ""), f"{error.get('summary') or ''}\n{error.get('detail') or ''}".strip()
@@ -57,8 +68,8 @@ def explain(
     said = shortened(words, secrets)
     summary = shortened(words.partition("\n")[0], secrets)
     failures = Failures(where, said)
-    # npm names the address that it could not get, which may be a scope's.
-    address = re.search(r"https?://[^\s'\"]+", words)
+    # npm names the address that it could not get, or its host, which may be a scope's.
+    address = re.search(r"https?://[^\s'\"]+", re.sub(r"\bhost `([^`\s]+)`", r"https://\1", words))
     at = registry_host(address[0] if address and code not in ("EUSAGE", "ETARGET") else registry)
     if code == "EINTEGRITY":
         wanted = set(re.findall(r"sha\d+-[0-9A-Za-z+/]+=*", words))
@@ -70,10 +81,14 @@ def explain(
         return failures.not_cached(summary)
     if code in NETWORK_CODES:
         return failures.unreachable(at, code)
+    if code in SILENT_CODES:
+        return failures.silent(at, code)
     if code in BROKEN_CODES:
         return failures.broken_off(at, code)
     if re.fullmatch(r"E(429|5\d\d)", code):
         return failures.server_error(at, code)
+    if code == "E407":
+        return failures.refused_by_proxy(code)
     if code in CERTIFICATE_CODES:
         return failures.untrusted(at, code)
     if code in ("E401", "E403", "ENEEDAUTH"):

@@ -92,6 +92,9 @@ def test_a_failure_without_json() -> None:
         ("ENOSPC", "no space left on the device"),
         ("EDQUOT", "no space left on the device"),
         ("ENOTFOUND", "the registry npm.example.com:8443 cannot be reached (ENOTFOUND)"),
+        ("EPIPE", "the registry npm.example.com:8443 breaks off in the middle of a package (EPIPE)"),
+        ("ETRANSFERTIMEOUT", "the registry npm.example.com:8443 does not answer in time (ETRANSFERTIMEOUT)"),
+        ("E407", "the proxy refuses access (E407). Check the account in the proxy's address."),
         ("SELF_SIGNED_CERT_IN_CHAIN", "the certificate of the registry npm.example.com:8443 is not trusted"),
         ("E404", "the registry npm.example.com:8443 does not have a package: it went wrong"),
         ("EWHATEVER", "npm failed (EWHATEVER): it went wrong"),
@@ -103,6 +106,22 @@ def test_other_failures(code: str, words: str) -> None:
 
     assert words in message
     assert "pass" not in message
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "known_as", "again"),
+    [
+        ("FETCH_ERROR", "network timeout at: https://npm.acme.test:4443/a/-/a-1.0.0.tgz", "ERESPONSETIMEOUT", False),
+        ("EIDLETIMEOUT", "Idle timeout reached for host `npm.acme.test:4443`", "EIDLETIMEOUT", True),
+    ],
+)
+def test_a_registry_that_falls_silent(code: str, said: str, known_as: str, again: bool) -> None:
+    """What npm 11.21.2 said before the first byte, and in the middle of an archive, where it does not try again."""
+    found, words = npm_words.failure(json.dumps({"error": {"code": code, "summary": said, "detail": ""}}), "")
+
+    assert (found, found in npm_words.BROKEN_CODES) == (known_as, again)
+    message = f"the registry npm.acme.test:4443 does not answer in time ({known_as}). It was tried again; "
+    assert explained(found, words, registry=REGISTRY).startswith(message)
 
 
 def test_words_are_short_and_hold_no_secret() -> None:
