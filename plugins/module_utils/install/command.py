@@ -36,8 +36,10 @@ def build_account(name: str | None) -> Account | None:
         except KeyError:
             continue
         if entry.pw_uid == 0:
+            # The build user that is named has all rights, and would run what comes from the internet.
             raise ApphostError(f"the build user {candidate} is root", do="Name an account without rights.")
         return Account(candidate, entry.pw_uid, entry.pw_gid)
+    # This process is root, and the host does not have the user that is to fetch and build.
     raise ApphostError(f"the build user {name or FALLBACK_USER} does not exist", do="Create it, or name another.")
 
 

@@ -107,6 +107,7 @@ def explain(
         "server_error": lambda: failures.server_error(at, code),
         "broken_off": lambda: failures.broken_off(at, code),
         "unreachable": lambda: failures.unreachable(at, code),
+        # What the manager says is none of the above.
         "": lambda: failures.unknown("failed"),
     }
     return errors[kind]()

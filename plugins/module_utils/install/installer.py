@@ -179,5 +179,6 @@ def _owner(request: InstallRequest, account: Account | None) -> tuple[int, int] 
         uid = pwd.getpwnam(request.owner).pw_uid if request.owner else 0
         return uid, grp.getgrnam(request.group).gr_gid if request.group else (pwd.getpwuid(uid).pw_gid)
     except KeyError as error:
+        # The host does not have the account that the files are to belong to.
         what = f"the owner {request.owner} or the group {request.group} does not exist"
         raise ApphostError(what, do="Create them first (role app_host), or name others.") from error

@@ -75,6 +75,7 @@ def parse_size(options: Options, name: str) -> int | None:
     except ValueError:
         size = 0
     if size <= 0:
+        # The option that comes first is no number of bytes, or is not more than 0.
         raise ApphostError(f"{value!r} is no size", name, "Write it as 250M or 1.5G.")
     return int(size)
 
@@ -91,6 +92,7 @@ def _network(options: Options) -> Network:
         default = {"url": options["registry"], "token": options.get("registry_token")}
         registries.append(_registry(default, options))
     elif options.get("registry_token"):
+        # It is not said which registry may get the token.
         raise ApphostError("a registry token is set, but no registry", do="Set the registry's address too.")
     registries += [_registry(entry, options) for entry in options.get("registries") or ()]
     return Network(

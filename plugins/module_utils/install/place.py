@@ -36,6 +36,7 @@ class DamagedTree(ApphostError):
     """A stored tree lacks files that it had when it was sealed."""
 
     def __init__(self, path: str) -> None:
+        # Files of a tree in the store were deleted, again right after it was built anew.
         super().__init__("has lost files; it will be built again", path, "Run again; when it stays so, check the disk.")
 
 

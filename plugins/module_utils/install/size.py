@@ -20,6 +20,7 @@ def check_size(request: InstallRequest, tree: Tree, base: str) -> None:
     record = read_record(base, tree)
     entries = sorted(record.packages.values(), key=lambda entry: -entry.bytes) if record else []
     largest = ", ".join(f"{entry.name}@{entry.version} {mebibytes(entry.bytes)}" for entry in entries[:_NAMED])
+    # The tree has more bytes than the option max_size allows.
     raise ApphostError(
         f"the dependencies have {mebibytes(tree.bytes)}, more than max_size ({mebibytes(request.max_size)}); "
         f"the largest: {largest}",

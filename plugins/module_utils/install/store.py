@@ -107,6 +107,7 @@ class TreeStore:
         """Hold the lock of a tree alone; clean up what a killed build of it left."""
         with self.locks.held(identity, timeout=timeout) as ours:
             if not ours:
+                # A build on the same host takes longer than half an hour, or hangs.
                 do = "See what it waits for, or end it, and run again."
                 raise ApphostError(f"another process has been building this tree for {timeout:.0f} s", self.root, do)
             remove(self.path("scratch", identity))
@@ -117,6 +118,7 @@ class TreeStore:
         """Keep a tree from being thrown away meanwhile."""
         with self.locks.held(identity, shared=True, timeout=timeout) as ours:
             if not ours:
+                # A build on the same host takes longer than half an hour, or hangs.
                 do = "See what it waits for, or end it, and run again."
                 raise ApphostError(f"another process has had this tree for {timeout:.0f} s", self.root, do)
             yield
@@ -243,6 +245,7 @@ def _folder(path: str, owner: tuple[int, int], mode: int) -> None:
 def _own(path: str, owner: tuple[int, int], mode: int) -> None:
     status = os.lstat(path)
     if not stat.S_ISDIR(status.st_mode):
+        # A file or a link has the name of one of the store's folders.
         raise ApphostError("is no folder", path, "Delete it, or choose another place for the store.")
     if (status.st_uid, status.st_gid) != owner:
         os.lchown(path, *owner)

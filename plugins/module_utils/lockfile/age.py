@@ -45,9 +45,12 @@ def too_young(
             continue
         moment = published.get(version)
         if moment is None:
+            # The registry does not say when the version came out.
             problems.append(Problem(f"nobody knows since when there is {version}"))
         elif now - moment < timedelta(days=minimum_days):
-            problems.append(Problem(f"{version} has been out for {_length(now - moment)}"))
+            # Fewer days than supply.minimum_age asks for.
+            age = _length(now - moment)
+            problems.append(Problem(f"{version} has been out for {age}"))
     return problems
 
 

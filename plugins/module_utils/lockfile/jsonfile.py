@@ -31,13 +31,16 @@ def read_regular_file(path: str) -> bytes | None:
         return None
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):
+            # It is a link, or something that is no file at all: root would read another file for the artifact.
             raise ApphostError("is not a regular file", path, _REPLACE) from error
         raise
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
+            # A folder, a pipe or a device has the name of the file.
             raise ApphostError("is not a regular file", path, _REPLACE)
         if status.st_size > MAX_BYTES:
+            # No honest file comes near that.
             size = status.st_size
             do = "See what wrote it, and make it again."
             raise ApphostError(f"has {size} bytes, more than the {MAX_BYTES} that are read", path, do)

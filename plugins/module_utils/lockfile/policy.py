@@ -106,6 +106,7 @@ class _Rules:
             yield from self._transport_problems(package, package.resolved or "")
         if package.source == Source.GIT:
             if not re.search(r"[#@/=]([0-9a-f]{40}|[0-9a-f]{64})\b", package.resolved or ""):
+                # A branch or a tag can be moved to other code; a commit cannot.
                 place = addresses.shown(package.resolved or "?")
                 yield Problem(
                     f"{package.spec} comes from a git repository, {place}, without its commit",
@@ -140,6 +141,7 @@ class _Rules:
             if not self._is_allowed(known):
                 yield self._foreign(known.host, package)
         if not _belongs(self.manager, address, package):
+            # The name says one package, and the address is that of another: one would be installed for the other.
             yield Problem(
                 f"{package.spec} is fetched from {addresses.shown(address)}, the address of something else",
                 "Find out who wrote that; then make the lockfile again.",
@@ -156,11 +158,13 @@ class _Rules:
         elif known.scheme not in ("https", "http", "ssh", "git"):
             yield _misunderstood(package, address)
         elif known.scheme in ("http", "git") and not self.any_http and not known.place.startswith(self.http):
+            # Whoever is on the way can read what is asked for, with the token, and answer in the registry's place.
             yield Problem(
                 f"{package.spec} is fetched without encryption, from {addresses.shown(address)}",
                 f"Use https, or name {known.host} in allow_http.",
             )
         elif known.user and known.scheme != "ssh":
+            # A password in a lockfile is known to everybody who can read it.
             do = "Take the user's name and the password out of the address; a token belongs into registry_token."
             yield Problem(f"the address of {package.spec} has a user's name in it", do)
 
@@ -170,14 +174,18 @@ class _Rules:
             return
         do = "Make the lockfile again with a current package manager, or name the package in allow_weak_integrity."
         if package.integrity:
+            # The lockfile has SHA-1 or MD5, for which other content can be made, or a hash that is cut off.
             kinds = ", ".join(value.split("-")[0][:20] for value in package.integrity.split()[:3])
             yield Problem(f"{package.spec} has only a weak integrity hash ({kinds})", do)
             return
         if self.manager == "yarn" and package.os + package.cpu + package.libc:
             do = "Yarn records no hash of packages for one platform: allow them by allow_weak_integrity, like @img/*."
+        # The lockfile does not say what the package's content is, so it could be anything.
         yield Problem(f"{package.spec} has no integrity hash", do)
 
     def _foreign(self, host: str, package: Package) -> Problem:
+        # Whoever has the host decides what is in the package. Besides the registries that are configured, or else the
+        # manager's default one, no host is allowed.
         do = f"Name {host} in allowed_hosts if you trust it."
         return Problem(f"{package.spec} is fetched from {host}, which is none of the allowed registries", do)
 
@@ -186,15 +194,20 @@ def _not_of_a_registry(package: Package) -> Problem:
     place = addresses.shown(package.resolved or "?")
     do = "Take it from a registry and make the lockfile again, or name the package in allow_sources."
     if package.source == Source.GIT:
+        # A repository has no versions that stay, and building it runs its code.
         return Problem(f"{package.spec} comes from a git repository, {place}", do)
     if package.source == Source.ADDRESS:
+        # Nobody keeps watch over a plain address as over a registry.
         return Problem(f"{package.spec} comes from {place}, not from a registry as this package", do)
     if package.source == Source.FILE:
+        # What is in the archive is only known to whoever made it.
         return Problem(f"{package.spec} comes from a local archive, {place}", do)
+    # What is in the folder is in no lockfile.
     return Problem(f"{package.spec} is a link to the folder {place}", do)
 
 
 def _misunderstood(package: Package, address: str) -> Problem:
+    # It has a form that programs read differently, or a scheme that no registry has.
     do = "Make the lockfile again."
     return Problem(f"{package.spec} has an address that cannot be relied on, {addresses.shown(address)!r}", do)
 
@@ -227,18 +240,21 @@ def check_engines(lockfile: Lockfile, manifests: t.Mapping[str, Manifest], node:
         engines = manifest.deciding.get("engines")
         own = engines.get("node") if isinstance(engines, dict) else None
         if isinstance(own, str) and satisfies(node, own) is False:
+            # engines.node in package.json does not take the version of the runtime.
             raise ApphostError(
                 f"the {'workspace' if folder else 'app'} is for Node.js {own[:100]}, its runtime is {node}",
                 manifest.path,
                 "Change the runtime's version, or engines.node in package.json.",
             )
     problems = [
-        f"{package.spec} is for Node.js {package.engines['node'][:100]}"
+        # engines.node of a package that the app cannot do without does not take the version of the runtime.
+        Problem(f"{package.spec} is for Node.js {package.engines['node'][:100]}")
         for package in lockfile.packages.values()
         if not (package.dev or package.dev_optional or package.optional or package.source == Source.WORKSPACE)
         and satisfies(node, package.engines.get("node", "*")) is False
     ]
     if problems:
+        # See the packages that are named.
         raise ApphostError(
             f"{joined(problems)}, the runtime is {node}",
             lockfile.path,

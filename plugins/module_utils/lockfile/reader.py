@@ -78,6 +78,7 @@ def checked_project(folder: str, manager: str = "auto", policy: Policy = _DEFAUL
     if manager == "none":
         return None
     if manager not in CHOICES:
+        # The app's dependencies.manager names a manager that is not known.
         raise ApphostError(f"the package manager {manager} is not supported", folder, f"Use: {', '.join(CHOICES)}.")
     found = _find(folder, manager)
     if found is None:
@@ -107,16 +108,19 @@ def _find(folder: str, manager: str) -> tuple[Format, str, bytes] | None:
         lockfiles = [name for name in names if name not in NAMES or formats[name]]
         names = lockfiles if lockfiles or _has_other_manifest(folder, names) else names
     if len({LOCKFILES[name] for name in names}) > 1:
+        # With manager: auto, only one manager's lockfiles may be there: nothing says which of them is kept up to date.
         what = f"has lockfiles of several package managers: {', '.join(names)}"
         raise ApphostError(what, folder, "Delete those that are not used, or name the manager.")
     if not names:
         return None
     if names[0] not in NAMES:
-        what = f"has {names[0]}, and {LOCKFILES[names[0]]} is not supported"
+        # The app has dependencies, of a manager that nothing here can install with.
+        manager = LOCKFILES[names[0]]
+        what = f"has {names[0]}, and {manager} is not supported"
         do = f"Install with {_alternatives(MANAGERS)}, or set the manager to none."
         raise ApphostError(what, folder, do)
-    # npm up to 11 reads the shrinkwrap, npm 12 the other one: only equal ones say what will be installed.
     if len({read[name] for name in names}) > 1:
+        # npm up to 11 reads the shrinkwrap, npm 12 the other one: only equal ones say what will be installed.
         raise ApphostError(f"{' and '.join(names)} differ", folder, "Delete one of them.")
     # What no format recognises is given to one all the same, for its words about what is wrong.
     chosen = formats[names[0]] or next(known.load() for known in reversed(KNOWN) if names[0] in known.names)
@@ -139,13 +143,16 @@ def _nothing_to_install(folder: str, manager: str) -> None:
             return
         ecosystems = [known for known, kind in MANIFESTS.items() if kind.name == os.path.basename(manifest.path)]
         names = [name for known in KNOWN if known.ecosystem in ecosystems for name in known.names]
+        # The manifest asks for packages, or has workspaces, and nothing nails their versions down.
         what = f"has dependencies, but no lockfile ({', '.join(dict.fromkeys(names))})"
         raise ApphostError(what, folder, f"Make one with your package manager and commit it, or {do}")
     formats = [known.load() for known in KNOWN if known.manager == manager]
     file = MANIFESTS[formats[0].ecosystem].name
     if formats[0].needs_manifest and not os.path.lexists(os.path.join(folder, file)):
+        # The manager that is named needs its manifest.
         raise ApphostError(f"has no {file}", folder, f"Add it, or {do}")
     names = [name for known in formats for name in known.names]
+    # The manager is named, and its lockfile is not there.
     remake = formats[0].remake.rstrip(".")
     raise ApphostError(f"has no {_alternatives(list(dict.fromkeys(names)))}", folder, f"{remake}, or {do}")
 
@@ -169,6 +176,7 @@ def _manifests(folder: str, chosen: Format) -> tuple[dict[str, Manifest], list[s
     content = read(kind.name) if kind else None
     if kind is None or content is None:
         if chosen.needs_manifest:
+            # There is a lockfile, but not the manifest that it was made for.
             name = kind.name if kind else "manifest"
             raise ApphostError(f"has no {name}", folder, "Add it, or set the manager to none.")
         return {}, files

@@ -47,6 +47,7 @@ def find(project: str, patterns: t.Sequence[str], manifest: str) -> list[str]:
         parts = todo.pop()
         looked_at += 1
         if looked_at > MAX_FOLDERS:
+            # A pattern such as ** makes every folder of the project one to look into.
             do = "Write narrower patterns of workspaces."
             raise ApphostError(f"has more than {MAX_FOLDERS} folders to look for workspaces in", project, do)
         if chosen.match(parts) and os.path.lexists(os.path.join(project, *parts, manifest)):
@@ -102,10 +103,12 @@ def _compiled(patterns: Parts, where: str | None) -> _Patterns:
 
 def _parts(pattern: str, where: str | None) -> Parts:
     if len(pattern) > MAX_LENGTH or "\\" in pattern or not pattern.isprintable():
+        # The pattern has a backslash or a control character, or hundreds of characters.
         what = f"has a workspace pattern that is not understood: {pattern[:100]!r}"
         raise ApphostError(what, where, "Write it with / and *.")
     parts = tuple(part for part in pattern.split("/") if part not in ("", "."))
     if ".." in parts:
+        # The pattern has a part that is two dots: such a workspace would not be in the artifact.
         what = f"has a workspace pattern that leads out of the project: {pattern[:100]!r}"
         raise ApphostError(what, where, "Keep workspaces below the folder of the lockfile.")
     return parts
@@ -123,6 +126,7 @@ def _alternatives(pattern: str, where: str | None) -> list[str]:
         else:
             todo += [text[: braces.start()] + word + text[braces.end() :] for word in braces[1].split(",")]
         if len(done) + len(todo) > MAX_PATTERNS:
+            # Several {a,b} in one pattern multiply.
             what = f"has a workspace pattern that stands for more than {MAX_PATTERNS}: {pattern[:100]!r}"
             raise ApphostError(what, where, "Write fewer of {a,b}.")
     return done

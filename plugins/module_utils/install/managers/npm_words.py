@@ -100,7 +100,9 @@ def explain(
     if code == "EUSAGE":
         found = re.findall(r"^(?:Missing|Invalid): .+", words, re.MULTILINE)
         what = shortened("; ".join(found[:3]), secrets) if found else said
+        # npm itself finds that they differ, in something that was not seen before it ran.
         return failures.error(
             f"the lockfile does not match package.json: {what}", "Run npm install and commit the lockfile."
         )
+    # npm has an error code that is none of the above, or none at all.
     return failures.unknown(f"npm failed{f' ({code})' if code else ''}")

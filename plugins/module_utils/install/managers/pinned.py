@@ -42,6 +42,7 @@ class PinnedManager(NodeManager):
         where = self.project.manifests[""].path
         named = pinned(self.project.manifests[""].deciding.get("packageManager"), where)
         if named and named.name != self.name:
+            # The project was moved from one package manager to another, and not everything that was left was deleted.
             raise ApphostError(
                 f"packageManager names {named.name}, and the lockfile is one of {self.name}",
                 where,
@@ -52,6 +53,7 @@ class PinnedManager(NodeManager):
             return Pinned(self.name, asked)
         if named:
             return named
+        # Versions of it make different trees, and nothing in the project says which one it is for.
         raise ApphostError(
             f"names no version of {self.name}",
             where,
@@ -61,6 +63,7 @@ class PinnedManager(NodeManager):
     def check(self) -> None:
         super().check()
         if not self.reads_lockfile():
+            # Each major version of it has a lockfile of its own form.
             what = f"{self.name} {self.version} does not read this lockfile; {self.reads}"
             do = "Change packageManager in package.json, or manager_version."
             raise ApphostError(what, self.project.lockfile.path, do)

@@ -46,6 +46,7 @@ def pinned(text: t.Any, where: str) -> Pinned | None:
         return None
     match = _PINNED.fullmatch(text) if isinstance(text, str) else None
     if match is None or match["algorithm"] not in (None, *_ALGORITHMS):
+        # What packageManager has is a range or a tag, is misspelt, or has a hash that is too weak.
         do = "Write it as pnpm@10.33.0, or with a hash of SHA-224 or more, as corepack does."
         raise ApphostError(f"packageManager is {str(text)[:100]!r}, no exact version", where, do)
     return Pinned(match["name"], match["version"], match["algorithm"], match["hash"])
@@ -89,6 +90,7 @@ def check_hash(archive: bytes, file: str, wanted: Pinned, where: str) -> None:
         return
     found = hashlib.new(wanted.algorithm, archive).hexdigest()
     if wanted.digest not in (found, hashlib.new(wanted.algorithm, _member(archive, file)).hexdigest()):
+        # Not the program that the project was made with: the registry has another one, or the hash was changed.
         raise ApphostError(
             f"{wanted.name} {wanted.version} from the registry has not the hash that packageManager names, "
             f"but {wanted.algorithm}.{found[:16]}…",

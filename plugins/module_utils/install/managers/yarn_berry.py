@@ -65,6 +65,7 @@ class YarnBerry(PinnedManager):
     def check(self) -> None:
         super().check()
         if self.request.network.packed:
+            # This yarn takes archives only from its own cache, in a format of its own.
             raise ApphostError(f"packed is not for yarn {self.major}", "lockfile_install", "Use offline, or npm.")
 
     def inputs(self) -> dict[str, t.Any]:
@@ -181,6 +182,7 @@ class YarnBerry(PinnedManager):
     def _explain(self, words: str) -> ApphostError:
         failures = Failures(f"yarn install, {self.project.lockfile.path}", shortened(words, self.secrets))
         if "lockfile would have been" in words:
+            # yarn itself finds that they differ, in something that was not seen before it ran.
             return failures.error("the lockfile does not match package.json", self.project.format.remake)
         named = re.search(r"^(\S+)@(?:npm|patch):(\S+): .*checksum", words, re.MULTILINE)
         default = self.request.network.default
