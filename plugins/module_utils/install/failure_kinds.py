@@ -48,7 +48,7 @@ _KINDS: dict[str, tuple[str, ...]] = {
         "incorrect (?:length|data|header) check",
         "unexpected end of file",
         "IncompleteRead",
-        "[Cc]onnection (?:reset|broken|aborted|closed)",
+        "[Cc]onnection (?:reset|aborted|closed)",
         "error decoding response body",
     ),
     "unreachable": (

@@ -17,7 +17,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.common import App
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import Target
 
 #: Raise it when the same inputs begin to make another tree.
-RECIPE = 1
+RECIPE = 2
 
 #: ``uname -m`` -> Node.js' ``process.arch``; others are the same in both.
 CPUS = {"x86_64": "x64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "arm", "i686": "ia32", "i386": "ia32"}
@@ -101,11 +101,16 @@ def libc_version() -> str:
         return "musl"
 
 
+def cpu() -> str:
+    """The architecture, as Node.js calls it."""
+    machine = platform.machine()
+    return CPUS.get(machine, machine)
+
+
 def this_host(runtime: Runtime) -> Target:
     """What a tree for this host and ``runtime`` has to fit."""
-    machine = platform.machine()
     return Target(
-        cpu=CPUS.get(machine, machine),
+        cpu=cpu(),
         libc=libc_version().split()[0],
         node=runtime.version,
         npm=runtime.npm_version,

@@ -35,9 +35,10 @@ def take_out(
     packages: t.Iterable[Package],
     job: Job,
     may_lack: t.Callable[[Package], bool] = lambda _package: False,
-) -> dict[str, str]:
-    """Copy the archives of ``packages`` out of the set into ``<work>/packed``; returns package path -> file name there.
+) -> dict[str, list[str]]:
+    """Copy the archives of ``packages`` out of the set into ``<work>/packed``; returns package path -> files there.
 
+    A package has several archives where there is one for each platform (Python).
     Packages that are in no archive of their own (bundled, links, from git) are not looked for; ``may_lack`` says of
     which it does not matter when the set has them not.
     Raises ApphostError naming those that the set lacks.
@@ -48,15 +49,18 @@ def take_out(
         for known in strong_hashes(package.integrity):
             by_hash.setdefault(known, []).append(package)
     algorithms = sorted({algorithm for algorithm, _digest in by_hash})
-    found: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
+    names: set[str] = set()
     for name, content in _archives(packed):
         hashes = [(algorithm, hashlib.new(algorithm, content).digest()) for algorithm in algorithms]
-        matching = [package for known in hashes for package in by_hash.get(known, ())]
-        if any(package.path not in found for package in matching):
-            # A wheel's name says what it is for, so it stays; one folder each, for names may come twice.
-            file = f"{len(found)}/{name}"
+        matching = {package.path for known in hashes for package in by_hash.get(known, ())}
+        if matching:
+            # A wheel's name says what it is for, so it stays.
+            file = f"{len(names)}/{name}" if name in names else name
+            names.add(file)
             job.write(f"{FOLDER}/{file}", content)
-            found.update((package.path, file) for package in matching if package.path not in found)
+            for path in matching:
+                found.setdefault(path, []).append(file)
     missing = [package.spec for package in wanted if package.path not in found and not may_lack(package)]
     if missing:
         raise ApphostError(

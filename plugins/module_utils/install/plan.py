@@ -12,7 +12,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.identity import libc_version, tree_identity
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.identity import cpu, libc_version, tree_identity
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Manager
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.make import make_manager
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.record import FOLDERS, Installed, Record
@@ -106,13 +106,12 @@ def plan_installation(request: InstallRequest, run: RunCommand) -> Plan | None:
     manager.check()
     names = {package.known_as for package in project.lockfile.packages.values()}
     allow_scripts = tuple(sorted(names & set(request.allow_scripts)))
-    target = manager.target
     inputs = {
         "manager": manager.name,
         "lockfile": project.lockfile.digest,
         "manifest": project.manifests[""].deciding if project.manifests else {},
-        "os": target.os,
-        "cpu": target.cpu,
+        "os": "linux",
+        "cpu": cpu(),
         "libc": libc_version(),
         "omit": ["dev"],
         "allow_scripts": allow_scripts,

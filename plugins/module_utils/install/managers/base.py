@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import abc
 import os
+import shlex
 import typing as t
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.record im
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import InstallRequest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Package
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.reader import Project
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import Target
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import Host
 
 
 @dataclass(frozen=True)
@@ -65,14 +66,22 @@ class Job:
             os.lchown(path, self.account.uid, self.account.gid)
 
     def call(
-        self, argv: t.Sequence[str], environment: t.Mapping[str, str], contained: bool = False
+        self,
+        argv: t.Sequence[str],
+        environment: t.Mapping[str, str],
+        contained: bool = False,
+        secret: t.Mapping[str, str] | None = None,
     ) -> tuple[int, str, str]:
         """Run a program in the project as the build user; exit status, output, errors. No argument may be a secret.
 
         It sees ``environment`` and folders of its own, nothing else of ours. ``contained``: nothing that it started
-        outlives it.
+        outlives it. ``secret`` are variables that no argument list may show.
         """
         variables = {"HOME": self.home, "TMPDIR": self.temporary, "LC_ALL": "C.UTF-8", **environment}
+        if secret:
+            lines = "".join(f"{name}={shlex.quote(value)}\n" for name, value in sorted(secret.items()))
+            self.write("home/.variables", lines.encode())
+            argv = ["/bin/sh", "-c", 'set -a; . "$0"; exec "$@"', os.path.join(self.home, ".variables"), *argv]
         return self.run(as_account(argv, self.account, self.project, variables, contained))
 
 
@@ -97,7 +106,7 @@ class Manager(abc.ABC):
 
     @property
     @abc.abstractmethod
-    def target(self) -> Target:
+    def target(self) -> Host:
         """What the tree has to fit."""
 
     @property

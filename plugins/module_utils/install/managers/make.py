@@ -36,4 +36,15 @@ def make_manager(project: Project, request: InstallRequest, run: RunCommand) -> 
             from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.yarn_berry import YarnBerry
 
             return YarnBerry(project, request, runtime)
+    elif name in ("uv", "pip"):
+        from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.python import inspect_python
+
+        python = inspect_python(request.python, run)
+        if name == "uv":
+            from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.uv import Uv
+
+            return Uv(project, request, python, run)
+        from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.pip import Pip
+
+        return Pip(project, request, python)
     raise ApphostError(f"{name} is not supported", project.lockfile.path, "Use npm, or set the manager to none.")

@@ -19,7 +19,8 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.npm_words import explain, failure
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.npmrc import (
     FIXED_SETTINGS,
-    check_network,
+    check_addresses,
+    check_scopes,
     proxies,
     registry_settings,
     settings_file,
@@ -59,7 +60,8 @@ class NodeManager(Manager):
         return frozenset(self.manifests)
 
     def check(self) -> None:
-        check_network(self.request.network)
+        check_addresses(self.request.network)
+        check_scopes(self.request.network)
         for package in self.project.lockfile.packages.values():
             if package.source in (Source.LINK, Source.FILE) and not package.dev and _local_path(package) is None:
                 raise ApphostError(

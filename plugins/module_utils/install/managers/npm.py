@@ -105,7 +105,7 @@ class Npm(NodeManager):
     def _fill_cache(self, job: Job, packed: str) -> None:
         """Make a cache of a packed set, for this build alone."""
         expected = expected_packages(self.project.lockfile, self.target)
-        files = sorted({*take_out(packed, expected.values(), job).values()})
+        files = sorted({files[0] for files in take_out(packed, expected.values(), job).values()})
         for start in range(0, len(files), _AT_ONCE):
             argv = ["cache", "add", *(f"../{FOLDER}/{file}" for file in files[start : start + _AT_ONCE]), "--json"]
             code, words = self.npm(job, argv)

@@ -69,12 +69,17 @@ def proxies(network: Network, environment: t.Mapping[str, str]) -> dict[str, str
     return found
 
 
-def check_network(network: Network) -> None:
-    """Refuse registries that cannot be meant. Raises ApphostError."""
+def check_addresses(network: Network) -> None:
+    """Refuse registries whose address is none. Raises ApphostError."""
+    for registry in network.registries:
+        if not re.match(r"https?://[^/\s]+", registry.url):
+            raise ApphostError(f"the registry {registry.url!r} is no address", do="Write it as https://host/path/.")
+
+
+def check_scopes(network: Network) -> None:
+    """Refuse scopes that are none, or that have two registries. Raises ApphostError."""
     for registry in network.registries:
         if registry.scope is not None and not re.fullmatch(r"@[a-zA-Z0-9~][a-zA-Z0-9._~-]*", registry.scope):
             raise ApphostError(f"the scope {registry.scope!r} of a registry is none", do="Write it as @acme.")
-        if not re.match(r"https?://[^/\s]+", registry.url):
-            raise ApphostError(f"the registry {registry.url!r} is no address", do="Write it as https://host/path/.")
     if len({registry.scope for registry in network.registries}) < len(network.registries):
         raise ApphostError("two registries are for the same packages", do="Give each a scope of its own.")

@@ -103,9 +103,9 @@ class YarnClassic(PinnedManager):
     def _fill_mirror(self, job: Job, packed: str) -> None:
         """Make yarn's own kind of a packed set: a folder of archives that are called as in their addresses."""
         expected = expected_packages(self.project.lockfile, self.target)
-        for path, file in take_out(packed, expected.values(), job, self._may_be_foreign).items():
+        for path, files in take_out(packed, expected.values(), job, self._may_be_foreign).items():
             package = self.project.lockfile.packages[path]
-            content = read_regular_file(os.path.join(job.work, FOLDER, file))
+            content = read_regular_file(os.path.join(job.work, FOLDER, files[0]))
             job.write(f"mirror/{_mirror_name(package)}", content or b"")
 
     def _may_be_foreign(self, package: Package) -> bool:
