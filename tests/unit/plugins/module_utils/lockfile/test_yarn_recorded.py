@@ -8,9 +8,11 @@ from __future__ import annotations
 import copy
 import json
 import pathlib
+import random
 import typing as t
 
 import pytest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile import yarn_berry, yarn_classic
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Format, Lockfile, Manifest, Source
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.packagejson import parse_manifest
@@ -274,3 +276,65 @@ def test_the_digest_does_not_change_with_a_projects_version(name: str) -> None:
 
     assert read(name, manifests).digest == read(name).digest
     assert len({read(other).digest for other in RECORDED}) == len(RECORDED)
+
+
+#: What may do harm where it does not belong.
+SCRAPS = [
+    *(
+        b'"',
+        b":",
+        b"@",
+        b"../",
+        b"/",
+        b"\\",
+        b"\n",
+        b"  ",
+        b", ",
+        b"#",
+        b"%2F",
+        b"::",
+        b"& ",
+        b"(",
+        b" | ",
+        b"- ",
+        b"? ",
+    ),
+    *(
+        b"\x00",
+        b"\xff",
+        b"patch:",
+        b"npm:",
+        b"workspace:",
+        b"catalog:",
+        b"link:",
+        b"file:",
+        b"locator=",
+        b"<<<<<<< x\n",
+    ),
+]
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_mutilated_lockfile_is_refused_in_words_or_makes_sense(name: str) -> None:
+    chance = random.Random(name)
+    manifests = manifests_of(name)
+    whole = (FIXTURES / name / "yarn.lock").read_bytes()
+    refused: list[str] = []
+    for _time in range(60):
+        content = bytearray(whole)
+        for _cut in range(chance.randint(1, 3)):
+            at = chance.randrange(len(content))
+            content[at : at + chance.choice([0, 0, 1, 30])] = chance.choice(SCRAPS)
+        try:
+            lockfile = format_of(name).parse(bytes(content), "app/yarn.lock", manifests)
+        except ApphostError as error:
+            refused.append(error.message)
+            continue
+        format_of(name).in_step(lockfile, manifests)
+        known = set(lockfile.packages)
+        for package in lockfile.packages.values():
+            assert {*package.needs, *package.wants} <= known
+            assert ".." not in package.name.split("/")
+        assert lockfile.direct <= known
+    assert 10 < len(refused) < 60
+    assert all(message.startswith("app/yarn.lock: ") for message in refused)
