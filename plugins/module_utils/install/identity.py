@@ -48,6 +48,7 @@ def inspect_runtime(root: str, run: RunCommand) -> Runtime:
     for program in ("node", "npm"):
         path = os.path.join(root, "bin", program)
         if not os.access(path, os.X_OK):
+            # The runtime was not installed on this host, or not completely.
             raise ApphostError("is not there or not executable", path, "Install the runtime first (role nodejs).")
     version, abi = _from_header(root) or _from_node(root, run)
     return Runtime(root=root, version=version, abi=abi, npm_version=_from_package(root) or _from_npm(root, run))
@@ -68,6 +69,7 @@ def _from_node(root: str, run: RunCommand) -> tuple[str, str]:
     code, out, err = run([node, "-p", "process.versions.node + ' ' + process.versions.modules"])
     words = out.split()
     if code or len(words) != 2 or not _VERSION.fullmatch(words[0]):
+        # Neither its files say it, nor the program when it is asked: it is damaged, or for another kind of host.
         raise ApphostError(f"does not say its version: {(err or out).strip()[:300]}", node, _REINSTALL)
     return words[0], words[1]
 
@@ -89,6 +91,7 @@ def _from_npm(root: str, run: RunCommand) -> str:
     # npm is a script for `env node`.
     code, out, err = run(["/usr/bin/env", f"PATH={root}/bin:/usr/bin:/bin", npm, "--version"])
     if code or not _VERSION.fullmatch(out.strip()):
+        # Neither its files say it, nor the program when it is asked: it is damaged, or for another kind of host.
         raise ApphostError(f"does not say its version: {(err or out).strip()[:300]}", npm, _REINSTALL)
     return out.strip()
 

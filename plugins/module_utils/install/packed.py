@@ -63,6 +63,7 @@ def take_out(
                 found.setdefault(path, []).append(file)
     missing = [package.spec for package in wanted if package.path not in found and not may_lack(package)]
     if missing:
+        # No archive in the set has the hash that the lockfile has for the package.
         raise ApphostError(
             f"the packed set lacks {joined(missing)}",
             packed,
@@ -91,13 +92,16 @@ def _archives(packed: str) -> t.Iterator[tuple[str, bytes]]:
                     _check_bytes(member.size, f"{packed}: {member.name}")
                     yield _plain(os.path.basename(member.name)), content.read()
     except FileNotFoundError:
+        # The option packed names something that is not on the host.
         raise ApphostError("is neither a folder nor a tar", packed, "Put the packed set there, on the host.") from None
     except (tarfile.TarError, EOFError, zlib.error) as error:
+        # The file is damaged, or was not copied completely.
         raise ApphostError(f"is no readable tar ({error})", packed, "Make the packed set again.") from error
 
 
 def _check_bytes(size: int, where: str) -> None:
     if size > MAX_BYTES:
+        # Something in the packed set is no package.
         raise ApphostError(f"has {size} bytes; no package has more than {MAX_BYTES}", where, "Take it out of the set.")
 
 

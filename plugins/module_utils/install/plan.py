@@ -97,6 +97,7 @@ def plan_installation(request: InstallRequest, run: RunCommand) -> Plan | None:
     """Read and check everything; ``None``: the app has nothing to install. Raises ApphostError."""
     started = time.monotonic()
     if not os.path.isdir(request.folder):
+        # The option path names something that is not there, or a file.
         raise ApphostError("is no folder", request.folder, "Put the app there first.")
     policy = dataclasses.replace(request.policy, registries=request.network.addresses())
     project = checked_project(request.folder, request.manager, policy)

@@ -60,6 +60,7 @@ class Failures:
         return self.error(f"{registry} cannot be reached ({code})", do)
 
     def silent(self, registry: str, code: str) -> ApphostError:
+        # A connection is there, and nothing comes through it.
         do = "It was tried again; is the registry, or what is between it and this host, too busy? Nothing was changed."
         return self.error(f"{registry} does not answer in time ({code})", do)
 
@@ -74,6 +75,7 @@ class Failures:
         return self.error(f"{registry} fails ({code})", do)
 
     def refused_by_proxy(self, code: str) -> ApphostError:
+        # The proxy wants a user and a password, and gets none or wrong ones.
         do = "Check the account in the proxy's address. Nothing was changed."
         return self.error(f"the proxy refuses access ({code})", do)
 

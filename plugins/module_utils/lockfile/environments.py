@@ -74,7 +74,7 @@ class PythonTarget:
         except ValueError:
             values = None
         if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
-            raise ValueError(f"{printed[:100]!r} does not describe a Python")
+            raise ValueError(printed)
         return cls(values)
 
     def fits(self, package: Package) -> bool:

@@ -275,8 +275,6 @@ def _explicit_key(text: str) -> str:
         return key
     key = text[: text.index(" #")].rstrip(" ") if " #" in text else text
     check_plain(key)
-    if key[0] in "|>":
-        raise ValueError("a key is a block of text")
     return key
 
 

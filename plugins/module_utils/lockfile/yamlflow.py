@@ -83,22 +83,21 @@ def read_flow(cursor: Cursor, text: str, depth: int, strings: bool) -> t.Any:
             text, position = cursor.lines[cursor.number], 0
             continue
         sign = text[position]
-        frame = stack[-1] if stack else None
         if sign in "[{":
             if depth + len(stack) >= MAX_DEPTH:
                 raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
             items: t.Any = {} if sign == "{" else []
-            if frame is None:
+            if not stack:
                 whole = items
-            elif frame.state == _VALUE:
-                frame.put(items)
+            elif stack[-1].state == _VALUE:
+                stack[-1].put(items)
             else:
                 raise ValueError("a map or list stands where a key or a comma is expected")
             stack.append(_Open(items))
             position += 1
-        elif frame is None:
-            raise ValueError("a bracket is expected")
-        elif sign in "]}":
+            continue
+        frame = stack[-1]
+        if sign in "]}":
             if isinstance(frame.items, dict) != (sign == "}"):
                 raise ValueError("the brackets do not match")
             stack.pop()

@@ -20,6 +20,7 @@ def make_manager(project: Project, request: InstallRequest, run: RunCommand) -> 
     name = project.lockfile.manager
     if project.format.ecosystem == "node":
         if request.runtime_root is None:
+            # The lockfile is one of Node.js, and the option runtime_root is not set.
             raise ApphostError(f"{name} needs a Node.js, and none is named", project.lockfile.path, "Set runtime_root.")
         runtime = inspect_runtime(request.runtime_root, run)
         if name == "npm":
@@ -47,4 +48,5 @@ def make_manager(project: Project, request: InstallRequest, run: RunCommand) -> 
         from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.pip import Pip
 
         return Pip(project, request, python)
+    # The lockfile can be read, but nothing here can install from it yet.
     raise ApphostError(f"{name} is not supported", project.lockfile.path, "Use npm, or set the manager to none.")

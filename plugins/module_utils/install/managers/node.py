@@ -64,6 +64,7 @@ class NodeManager(Manager):
         check_scopes(self.request.network)
         for package in self.project.lockfile.packages.values():
             if package.source in (Source.LINK, Source.FILE) and not package.dev and _local_path(package) is None:
+                # The lockfile has a link or an archive (file:, link:, portal:) that does not come with the app.
                 raise ApphostError(
                     f"{package.spec} is outside of the app's folder, at {(package.resolved or '?')[:200]}",
                     self.project.lockfile.path,
@@ -118,6 +119,7 @@ class NodeManager(Manager):
             names = [name for name in os.listdir(job.temporary) if name.endswith(".tgz")]
             content = read_regular_file(os.path.join(job.temporary, names[0])) if names else None
             if content is None:
+                # npm pack succeeded and left no archive where it was told to.
                 what = f"npm brought no archive of {package}@{wanted.version}"
                 do = "Install the runtime again (role nodejs): its npm does not do what npm does."
                 raise ApphostError(what, self.project.lockfile.path, do)

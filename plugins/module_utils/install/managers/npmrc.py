@@ -73,6 +73,7 @@ def check_addresses(network: Network) -> None:
     """Refuse registries whose address is none. Raises ApphostError."""
     for registry in network.registries:
         if not re.match(r"https?://[^/\s]+", registry.url):
+            # The address of one of the registries is not one of HTTP or HTTPS.
             raise ApphostError(f"the registry {registry.url!r} is no address", do="Write it as https://host/path/.")
 
 
@@ -80,6 +81,8 @@ def check_scopes(network: Network) -> None:
     """Refuse scopes that are none, or that have two registries. Raises ApphostError."""
     for registry in network.registries:
         if registry.scope is not None and not re.fullmatch(r"@[a-zA-Z0-9~][a-zA-Z0-9._~-]*", registry.scope):
+            # The scope of one of the registries is not written as packages have it.
             raise ApphostError(f"the scope {registry.scope!r} of a registry is none", do="Write it as @acme.")
     if len({registry.scope for registry in network.registries}) < len(network.registries):
+        # Two of the registries have the same scope, or both have none.
         raise ApphostError("two registries are for the same packages", do="Give each a scope of its own.")

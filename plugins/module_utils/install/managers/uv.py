@@ -54,6 +54,7 @@ class Uv(PythonManager):
         for place in places:
             if os.access(place, os.X_OK):
                 return place
+        # The app's lockfile is one of uv, which does not come with Python.
         what = f"uv is not at {' or '.join(places)}"
         raise ApphostError(what, self.project.lockfile.path, "Install it on the host, or set manager_path.")
 
@@ -142,5 +143,7 @@ def _version_of(program: str, run: RunCommand) -> str:
     code, out, err = run([program, "--version"])
     match = re.match(r"uv (\d+\.\d+\.\d+\S*)", out)
     if code or match is None:
-        raise ApphostError(f"does not say its version: {(err or out).strip()[:300]}", program)
+        # The file that is named is no uv, or one for another kind of host.
+        do = "Install uv on the host, or set manager_path."
+        raise ApphostError(f"does not say its version: {(err or out).strip()[:300]}", program, do)
     return match[1]

@@ -57,6 +57,14 @@ def test_a_runtime_that_does_not_run(tmp_path: pathlib.Path, answer: tuple[int, 
         inspect_runtime(str(root), lambda _argv: answer)
 
 
+def test_an_npm_that_does_not_run(tmp_path: pathlib.Path) -> None:
+    root = make_runtime(tmp_path / "node")
+    (root / "lib/node_modules/npm/package.json").unlink()
+
+    with pytest.raises(ApphostError, match=r"bin/npm: does not say its version: no such module\. Install the runtime"):
+        inspect_runtime(str(root), lambda _argv: (1, "", "no such module\n"))
+
+
 @pytest.mark.parametrize("program", ["node", "npm"])
 def test_a_runtime_that_is_not_there(tmp_path: pathlib.Path, program: str) -> None:
     root = make_runtime(tmp_path / "node")

@@ -198,3 +198,19 @@ def test_a_tree_that_is_too_large(world: World) -> None:
     world.npm.calls.clear()
     assert "more than max_size (1.0 MiB)" in failure(world, world.request(max_size=1024**2, allow_scripts=("debug",)))
     assert world.npm.calls == []
+
+
+def test_a_lockfile_of_npm_needs_a_runtime(world: World) -> None:
+    request = dataclasses.replace(world.request(), runtime_root=None)
+
+    words = "/app/package-lock.json: npm needs a Node.js, and none is named. Set runtime_root."
+    assert failure(world, request) == words
+
+
+@pytest.mark.parametrize("more", [{"owner": "no-such-user"}, {"group": "no-such-group"}])
+def test_an_owner_that_does_not_exist(world: World, owners: dict[str, t.Any], more: dict[str, t.Any]) -> None:
+    words = failure(world, world.request(**more))
+
+    assert words.startswith("the owner ")
+    assert words.endswith("does not exist. Create them first (role app_host), or name others.")
+    assert "no-such" in words

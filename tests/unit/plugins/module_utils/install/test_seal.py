@@ -111,3 +111,19 @@ def test_links_out_of_the_tree_to_what_is_allowed(tmp_path: pathlib.Path) -> Non
         with pytest.raises(ApphostError, match="is a symbolic link out of the tree"):
             seal(str(tmp_path), ["node_modules"], False, 1, {"packages/one", "/usr/bin/python3"})
         (modules / "@acme/other").unlink()
+
+
+def test_a_link_in_the_place_of_the_tree_is_refused(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "node_modules").symlink_to("/etc")
+
+    with pytest.raises(ApphostError, match=r"/node_modules: is a symbolic link; a package must not make one there\. "):
+        seal(str(tmp_path), ["node_modules"], as_root=False, moment=0)
+
+
+def test_a_disk_that_cannot_be_written_to(world: World) -> None:
+    def run(argv: list[str]) -> tuple[int, str, str]:
+        return (1, "", "sync: Input/output error\n") if argv[0] == "sync" else world.npm(argv)
+
+    with pytest.raises(ApphostError, match=r"cannot be written to the disk: sync: Input/output error\. See what"):
+        install_dependencies(world.request(), run)
+    assert (world.trees, world.rubbish) == ([], [])

@@ -28,6 +28,29 @@ def test_waiting_for_another_build_ends(world: World, monkeypatch: pytest.Monkey
         late.__enter__()
 
 
+def test_waiting_for_who_throws_a_tree_away_ends(world: World) -> None:
+    store = TreeStore(str(world.store), None)
+    store.prepare("npm")
+
+    late = store.using("1", timeout=0)
+    with store.building("1"), pytest.raises(ApphostError, match=r"another process has had this tree for 0 s"):
+        late.__enter__()
+
+
+@pytest.mark.parametrize("name", ["trees", "cache/npm-0"])
+def test_something_else_in_the_place_of_a_folder(world: World, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "getegid", lambda: 0)
+    monkeypatch.setattr(os, "lchown", lambda *_arguments: None)
+    (world.base / "elsewhere").mkdir()
+    path = world.store / name
+    path.parent.mkdir(parents=True)
+    path.symlink_to(world.base / "elsewhere")
+
+    with pytest.raises(ApphostError, match=rf"store/{name}: is no folder\. Delete it, or choose another place"):
+        TreeStore(str(world.store), None).prepare("npm")
+
+
 def test_trees_that_nobody_used_for_long_are_swept(world: World) -> None:
     old = install_dependencies(world.request(), world.npm).identity
     new = install_dependencies(world.request(allow_scripts=("debug",)), world.npm).identity

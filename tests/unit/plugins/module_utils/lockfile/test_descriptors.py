@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile import descriptors
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile import descriptors, yarn_berry
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Source
 
 COMMIT = "bd612f737550e40edfcbf93192aa655b7f980155"
@@ -187,10 +188,33 @@ def test_a_locator_that_is_refused(locator: str, words: str) -> None:
         descriptors.reference(locator)
 
 
-def test_patches_of_patches_have_an_end() -> None:
+def patched(times: int) -> str:
     locator = "a@npm:1.0.0"
-    for _level in range(10):
+    for _level in range(times):
         locator = f"a@patch:{locator.replace('%', '%25').replace('#', '%23').replace(':', '%3A')}#~/a.patch"
+    return locator
 
+
+def test_patches_of_patches_have_an_end() -> None:
+    assert descriptors.reference(patched(5)).version == "1.0.0"
     with pytest.raises(ValueError, match="is a patch of more than 5 patches"):
-        descriptors.reference(locator)
+        descriptors.reference(patched(6))
+
+
+@pytest.mark.parametrize(
+    ("locator", "words"),
+    [
+        ("a", "is no package's name with a range"),
+        ("a@1.0.0", "has a reference without a protocol: 1.0.0"),
+        ("a@ftp://host/a", "has a protocol that is not understood: ftp"),
+        ("a@patch:a@npm%3A1.0.0", "is a patch without a file: patch:a@npm%3A1.0.0"),
+        (patched(6), "is a patch of more than 5 patches"),
+    ],
+)
+def test_a_lockfile_with_such_a_locator(locator: str, words: str) -> None:
+    text = f'__metadata:\n  version: 8\n  cacheKey: 10c0\n\n"a@npm:1":\n  resolution: "{locator}"\n'
+
+    with pytest.raises(ApphostError) as caught:
+        yarn_berry.parse_lockfile(text.encode(), "app/yarn.lock", {})
+
+    assert caught.value.message == f'app/yarn.lock: "a@npm:1" {words}. Run yarn install and commit the lockfile.'

@@ -189,6 +189,7 @@ PROBLEMS = {
     "git+https://host/a@v1#egg=a": "asks for a repository (git+https://host/a@v1#egg=a), which has no hash",
     "a @ hg+ssh://host/a": "asks for a repository (a @ hg+ssh://host/a), which has no hash",
     "./folder": "asks for ./folder, a folder, which has no hash",
+    "a @ ./folder": "asks for a @ ./folder, a folder, which has no hash",
     ".": "does not begin with a package's name",
     "./a-1.0.tar.gz": "asks for ./a-1.0.tar.gz, without a name (write: name @ address)",
     "https://host/a.tar.gz": "asks for https://host/a.tar.gz, without a name (write: name @ address)",

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.pyproject import Project, parse_manifest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.pep508 import parse_requirement
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.pyproject import (
+    Origins,
+    Project,
+    parse_manifest,
+)
 
 FULL = """
 [project]
@@ -39,6 +44,9 @@ exclude = ["packages/old"]
 [tool.other]
 x = 1
 """
+
+UNKNOWN = "project.dependencies: the marker \" x == 'y'\" has the variable 'x', which is unknown"
+COMPARED = "project.dependencies: a marker compares extra by '>'; only == and != are understood"
 
 
 def refusal(text: str) -> str:
@@ -99,6 +107,12 @@ def test_a_group_may_narrow_the_versions_of_python() -> None:
         ('[project]\ndependencies = "a"', "project.dependencies is no list of requirements"),
         ("[project]\ndependencies = [1]", "project.dependencies is no list of requirements"),
         ('[project]\ndependencies = ["../a"]', "project.dependencies: '../a' does not begin with a package's name"),
+        ('[project]\ndependencies = ["a[b/c]"]', "project.dependencies: 'a[b/c]' has an extra that is no name"),
+        ('[project]\ndependencies = ["a @"]', "project.dependencies: 'a @' has no address behind the @"),
+        ('[project]\ndependencies = ["a ;"]', "project.dependencies: 'a ;' has no marker behind the semicolon"),
+        ('[project]\ndependencies = ["a 1"]', "project.dependencies: '1' is no condition on a version"),
+        ("[project]\ndependencies = [\"a; x == 'y'\"]", UNKNOWN),
+        ("[project]\ndependencies = [\"a; extra > 'b'\"]", COMPARED),
         ('[project.optional-dependencies]\nx = "a"', ""),
         ("[dependency-groups]\nx = [{ y = 1 }]", "dependency-groups.x is no list of requirements"),
         ("[dependency-groups]\nx = 1", "dependency-groups.x is no list of requirements"),
@@ -123,3 +137,38 @@ def test_groups_that_include_each_other_without_end() -> None:
     groups = "".join(f'g{index} = [{{ include-group = "g{index + 1}" }}]\n' for index in range(3000))
 
     assert "is no list of requirements" in refusal(f"[dependency-groups]\n{groups}")
+
+
+def test_markers_without_end() -> None:
+    deep = f"a; {'(' * 300}os_name == 'x'{')' * 300}"
+    assert "is nested too deeply. Mend the file." in refusal(f'[project]\ndependencies = ["{deep}"]')
+
+    table = f'tool.uv.sources.a = {{ index = "x", marker = "{"os_name " * 10_000}" }}'
+    assert (
+        sources(table)
+        == "app/pyproject.toml: tool.uv.sources.a: a marker has more than 50000 characters. Mend the file."
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "what"),
+    [
+        ("tool.uv.sources.a = 1", "tool.uv.sources.a is no table"),
+        ("tool.uv.sources.a = {}", "tool.uv.sources.a has no source that is understood"),
+        ("tool.uv.sources.a = { git = 1 }", "tool.uv.sources.a.git is no string"),
+        (
+            "tool.uv.sources.a = { index = 'x', marker = 'y' }",
+            "tool.uv.sources.a: the marker 'y' is not understood",
+        ),
+    ],
+)
+def test_odd_sources(table: str, what: str) -> None:
+    assert sources(table) == f"app/pyproject.toml: {what}. Mend the file."
+
+
+def sources(table: str) -> str:
+    """What is said about the sources of the package ``a``."""
+    manifests = {"": parse_manifest(table.encode(), "app/pyproject.toml")}
+    with pytest.raises(ApphostError) as caught:
+        Origins("", manifests).asks(parse_requirement("a"))
+    return caught.value.message
