@@ -231,6 +231,10 @@ options:
       - What the dependencies may have at most, such as V(250M). Else the module fails before anything is placed, naming
         the largest packages.
     type: str
+  timeout:
+    description: Seconds that one run of the package manager may take, for fetching as for lifecycle scripts.
+    type: float
+    default: 900
   sbom:
     description: Return a bill of materials.
     type: bool
@@ -443,6 +447,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "check_engines": {"type": "bool", "default": True},
     "verify": {"type": "str", "choices": ["cheap", "full"], "default": "cheap"},
     "max_size": {"type": "str"},
+    "timeout": {"type": "float", "default": 900},
     "sbom": {"type": "bool", "default": False},
 }
 

@@ -46,8 +46,9 @@ def build(plan: Plan, store: TreeStore, account: Account | None, run: RunCommand
     """Build the tree of ``plan`` into the store, which has its lock. Raises ApphostError; then nothing is left."""
     manager = plan.manager
     with store.scratch(plan.identity) as scratch:
+        limit = plan.request.timeout
         programs = Programs(store.path("managers"), store.locks)
-        job = Job(os.path.join(scratch, "work"), store.cache(manager.name), programs, account, run)
+        job = Job(os.path.join(scratch, "work"), store.cache(manager.name), programs, account, run, limit)
         with store.caching(manager.name):
             manager.fetch(job)
         laps.lap("fetch")

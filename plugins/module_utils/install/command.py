@@ -48,17 +48,19 @@ def as_account(
     account: Account | None,
     folder: str,
     environment: t.Mapping[str, str],
+    limit: float,
     contained: bool = False,
 ) -> list[str]:
     """The argument list that runs ``argv`` in ``folder`` with exactly ``environment`` (which must hold no secret).
 
-    As an account it has no groups, cannot gain rights by setuid programs, and is killed when this process dies.
-    ``contained`` ends every process that was started, however it hides, as soon as the program ends.
+    It cannot gain rights by setuid programs, is ended after ``limit`` seconds (exit status 124 or 137), and killed when
+    this process dies; as an account it has no groups. ``contained`` ends every process that was started, however it
+    hides, as soon as the program ends.
     """
+    rights = [] if account is None else [f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups"]
+    # Each of the two dies with its parent: timeout with us, and the program with timeout.
+    dies = "--pdeathsig=KILL"
+    outer = ["setpriv", *rights, "--no-new-privs", dies, "--", "timeout", "--kill-after=5", f"{limit:.0f}"]
     variables = [f"{name}={environment[name]}" for name in sorted(environment)]
-    command = ["env", "-i", f"--chdir={folder}", *variables, *argv]
-    if account is None:
-        return command
-    rights = [f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups", "--no-new-privs"]
-    command = ["setpriv", *rights, "--pdeathsig=KILL", "--", *command]
-    return ["unshare", "--pid", "--fork", "--kill-child", "--", *command] if contained else command
+    command = [*outer, "setpriv", dies, "--", "env", "-i", f"--chdir={folder}", *variables, *argv]
+    return ["unshare", "--pid", "--fork", "--kill-child", "--", *command] if contained and account else command

@@ -35,6 +35,7 @@ _PLAIN = (
     "group",
     "trust_project_config",
     "check_engines",
+    "timeout",
 )
 
 

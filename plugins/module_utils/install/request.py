@@ -111,5 +111,7 @@ class InstallRequest:
     verify_full: bool = False
     #: Bytes that a tree may have; ``None``: any number.
     max_size: int | None = None
+    #: Seconds that one run of the package manager may take.
+    timeout: float = 900.0
     store_bounds: Bounds = STORE_BOUNDS
     cache_bytes: int = CACHE_BYTES

@@ -11,7 +11,7 @@ import shlex
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import Problem, RunCommand
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, Problem, RunCommand
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import Account, as_account
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.programs import Programs
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.record import Installed
@@ -19,6 +19,20 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request i
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Package
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.reader import Project
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import Host
+
+#: What timeout(1) ends with.
+_TIMED_OUT, _KILLED = 124, 137
+
+
+class TooLong(ApphostError):
+    """A program was ended because it took too long."""
+
+    def __init__(self, program: str, limit: float) -> None:
+        super().__init__(
+            f"did not end within {limit:.0f} s",
+            program,
+            "See whether the registry, or a lifecycle script, hangs; else set a longer timeout. Nothing was changed.",
+        )
 
 
 @dataclass(frozen=True)
@@ -33,6 +47,8 @@ class Job:
     programs: Programs
     account: Account | None
     run: RunCommand
+    #: Seconds that one run of a program may take.
+    limit: float = 900.0
 
     @property
     def project(self) -> str:
@@ -71,18 +87,29 @@ class Job:
         environment: t.Mapping[str, str],
         contained: bool = False,
         secret: t.Mapping[str, str] | None = None,
+        limit: float | None = None,
     ) -> tuple[int, str, str]:
         """Run a program in the project as the build user; exit status, output, errors. No argument may be a secret.
 
         It sees ``environment`` and folders of its own, nothing else of ours. ``contained``: nothing that it started
-        outlives it. ``secret`` are variables that no argument list may show.
+        outlives it. ``secret`` are variables that no argument list may show. Raises TooLong when it does not end.
         """
         variables = {"HOME": self.home, "TMPDIR": self.temporary, "LC_ALL": "C.UTF-8", **environment}
         if secret:
             lines = "".join(f"{name}={shlex.quote(value)}\n" for name, value in sorted(secret.items()))
             self.write("home/.variables", lines.encode())
             argv = ["/bin/sh", "-c", 'set -a; . "$0"; exec "$@"', os.path.join(self.home, ".variables"), *argv]
-        return self.run(as_account(argv, self.account, self.project, variables, contained))
+        limit = limit or self.limit
+        code, out, err = self.run(as_account(argv, self.account, self.project, variables, limit, contained))
+        if code in (_TIMED_OUT, _KILLED):
+            raise TooLong(os.path.basename(self.named(argv)), limit)
+        return code, out, err
+
+    @staticmethod
+    def named(argv: t.Sequence[str]) -> str:
+        """The program that an argument list is about, for people."""
+        scripts = ("node", "python", "sh")
+        return next((word for word in argv if word[:1] != "-" and os.path.basename(word) not in scripts), argv[0])
 
 
 class Manager(abc.ABC):

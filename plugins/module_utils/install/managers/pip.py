@@ -83,7 +83,10 @@ class Pip(PythonManager):
     def _install(self, job: Job) -> str | None:
         """Run pip; returns what it says when it fails."""
         network = self.request.network
-        options = [f"--only-binary={','.join(self.not_built) or ':none:'}"] if self.builds else ["--only-binary=:all:"]
+        options = ["--only-binary=:all:"]
+        if self.builds:
+            # Each in an environment of its own: the tree holds nothing to build with.
+            options = [f"--only-binary={','.join(self.not_built) or ':none:'}", "--use-pep517"]
         if network.packed:
             options += self.links_to_packed(job, network.packed)
         program = f"../tmp/pip/lib/python{self.python.minor}/site-packages/pip"

@@ -256,10 +256,12 @@ class PythonManager(Manager):
 
     def disagreements(self, job: Job, installed: t.Mapping[str, Installed]) -> list[Problem]:
         wanted = {path for path, package in self.expected.items() if package.source != Source.WORKSPACE}
-        strange = [
-            f"{one.package.spec} is not in the lockfile" for path, one in installed.items() if path not in wanted
+        strange = [one.package.spec for path, one in installed.items() if path not in wanted]
+        missing = [self.expected[path].spec for path in sorted(wanted - {*installed})]
+        return [
+            *(Problem(f"{spec} is not in the lockfile") for spec in strange),
+            *(Problem(f"{spec} is missing") for spec in missing),
         ]
-        return strange + [f"{self.expected[path].spec} is missing" for path in sorted(wanted - {*installed})]
 
     def run_scripts(self, job: Job, allowed: t.Mapping[str, Installed]) -> None:
         """Nothing to do: what is built is built when it is fetched."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import time
@@ -28,6 +29,11 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model im
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import joined
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import expected_packages
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.yamlfile import parse_mapping
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.yarn_berry import (
+    compression_level,
+    parse_lockfile,
+    strays,
+)
 
 #: Settings of an artifact that decide the tree, or what the lockfile was made for.
 TRUSTED_SETTINGS = (
@@ -41,6 +47,12 @@ TRUSTED_SETTINGS = (
 
 #: Where yarn writes down what it installed.
 STATE = f"{MODULES}/.yarn-state.yml"
+
+#: Its own settings are in files of this name: it looks for them in every folder above, too.
+RC_NAME = ".apphost.yarnrc.yml"
+
+#: Milliseconds of silence after which it gives up; a connection that is reset in the middle is just silent to it.
+_TIMEOUT = 20000
 
 _PATCH = re.compile(r"#(?:optional!)?(?:~/|\./)([^:#&]+)")
 
@@ -82,12 +94,12 @@ class YarnBerry(PinnedManager):
 
     def fetch(self, job: Job) -> None:
         self.write_project(job)
-        if not self._can_focus:
-            self._leave_out_development(job)
+        for folder, manifest in {"": self.root_manifest(), **self.manifests}.items():
+            job.write(os.path.join("project", folder, "package.json"), as_json(_for_production(manifest)))
         self._write_patches(job)
         job.write("project/yarn.lock", self.project.lockfile.content)
-        job.write("project/.yarnrc.yml", as_json({**self._own_settings(), **self._fixed_settings(job)}))
-        job.write("home/.yarnrc.yml", as_json(self._network_settings()))
+        job.write(f"project/{RC_NAME}", as_json({**self._own_settings(), **self._fixed_settings(job)}))
+        job.write(f"home/{RC_NAME}", as_json(self._network_settings()))
         self.write_npmrc(job, with_tokens=True, cache=os.path.join(job.work, "npm"))
         words = self._yarn(job)
         if words and kind_of_failure(words)[0] == "broken_off":
@@ -95,33 +107,25 @@ class YarnBerry(PinnedManager):
             words = self._yarn(job)
         if words is not None:
             raise self._explain(words)
-        if not self._can_focus:
-            self._check_lockfile(job)
+        self._check_lockfile(job)
+
+    def root_manifest(self) -> dict[str, t.Any]:
+        # The lockfile has its name, in the keys of what is local.
+        manifest = {key: value for key, value in super().root_manifest().items() if key != "name"}
+        name = self.project.manifests[""].name
+        return {**manifest, "name": name} if name else manifest
 
     def _check_lockfile(self, job: Job) -> None:
-        """Refuse what yarn took from elsewhere than the lockfile, which it may change when it does not focus."""
-
-        def contents(content: bytes) -> set[tuple[t.Any, t.Any]]:
-            entries = parse_mapping(content, self.project.lockfile.path, "", strings=True)
-            return {(entry.get("resolution"), entry.get("checksum")) for key, entry in entries.items() if key[0] != "_"}
-
-        now = read_regular_file(os.path.join(job.project, "yarn.lock")) or b""
-        workspaces = tuple(f"@workspace:{folder or '.'}" for folder in ("", *self.manifests))
-        more = contents(now) - contents(self.project.lockfile.content)
-        strange = sorted(str(resolution) for resolution, _sum in more if not str(resolution).endswith(workspaces))
-        if strange:
-            what = f"yarn resolved what the lockfile does not have: {joined(strange)}"
-            raise ApphostError(what, self.project.lockfile.path, self.project.format.remake)
-
-    @property
-    def _can_focus(self) -> bool:
-        """Whether it leaves development packages out by itself; yarn 2 and 3 need a plugin for that."""
-        return self.major >= 4
-
-    def _leave_out_development(self, job: Job) -> None:
-        for folder, manifest in {"": self.root_manifest(), **self.manifests}.items():
-            production = {key: value for key, value in manifest.items() if key != "devDependencies"}
-            job.write(os.path.join("project", folder, "package.json"), as_json({**production, "private": True}))
+        """Refuse what yarn took from elsewhere than the lockfile, from which it takes what is for development."""
+        path = os.path.join(job.project, "yarn.lock")
+        manifests = {
+            folder: dataclasses.replace(manifest, requirements=dataclasses.replace(manifest.requirements, dev={}))
+            for folder, manifest in self.project.manifests.items()
+        }
+        after = parse_lockfile(read_regular_file(path) or b"", path, manifests)
+        problems = strays(self.project.lockfile, after)
+        if problems:
+            raise ApphostError(joined(problems), self.project.lockfile.path, self.project.format.remake)
 
     def _write_patches(self, job: Job) -> None:
         """Copy the patches of packages that the lockfile names."""
@@ -135,9 +139,12 @@ class YarnBerry(PinnedManager):
                     job.write(f"project/{file}", content)
 
     def _fixed_settings(self, job: Job) -> dict[str, t.Any]:
+        level = compression_level(self.project.lockfile)
         settings: dict[str, t.Any] = {
             "cacheFolder": job.cache,
             "checksumBehavior": "throw",
+            # With any other, yarn does not compare what it fetches with the lockfile.
+            "compressionLevel": int(level) if level.isdigit() else level,
             "enableColors": False,
             "enableGlobalCache": False,
             "enableMirror": False,
@@ -156,7 +163,7 @@ class YarnBerry(PinnedManager):
         """Registries and the way to them, in a file of the build user's; no token and no password is ever in argv."""
         network = self.request.network
         ways = proxies(network, os.environ)
-        settings: dict[str, t.Any] = {"httpRetry": 2, "httpTimeout": 60000}
+        settings: dict[str, t.Any] = {"httpRetry": 1, "httpTimeout": _TIMEOUT}
         if "proxy" in ways:
             settings["httpProxy"] = ways["proxy"]
         if "https-proxy" in ways:
@@ -171,12 +178,11 @@ class YarnBerry(PinnedManager):
 
     def _yarn(self, job: Job) -> str | None:
         """Run yarn; returns what it says when it fails."""
-        command = (
-            ["workspaces", "focus", "--all", "--production", "--json"] if self._can_focus else ["install", "--json"]
-        )
+        # Not by the settings alone: those a manifest can overrule, and the project's own scripts do not mind them.
+        no_scripts = "--mode=skip-build" if self.major >= 3 else "--skip-builds"
         program = [os.path.join(self.runtime.root, "bin", "node"), self.program_path(job)]
-        environment = {**self.environment(), "YARN_IGNORE_PATH": "1"}
-        code, out, err = job.call([*program, *command], environment)
+        environment = {**self.environment(), "YARN_IGNORE_PATH": "1", "YARN_RC_FILENAME": RC_NAME}
+        code, out, err = job.call([*program, "install", no_scripts, "--json"], environment)
         return said(out, err) if code else None
 
     def _explain(self, words: str) -> ApphostError:
@@ -247,6 +253,18 @@ class YarnBerry(PinnedManager):
 
     def run_scripts(self, job: Job, allowed: t.Mapping[str, Installed]) -> None:
         self.rebuild(job, allowed, cache=os.path.join(job.work, "npm"))
+
+
+def _for_production(manifest: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """A manifest without development, and without a say in whose scripts run."""
+    kept = {key: value for key, value in manifest.items() if key != "devDependencies"}
+    metas = manifest.get("dependenciesMeta")
+    if isinstance(metas, dict):
+        kept["dependenciesMeta"] = {
+            name: {key: value for key, value in meta.items() if key != "built"} if isinstance(meta, dict) else meta
+            for name, meta in metas.items()
+        }
+    return {**kept, "private": True}
 
 
 def _registry(registry: Registry) -> dict[str, t.Any]:

@@ -36,8 +36,8 @@ INSTALL = (
     "--json",
 )
 
-#: Milliseconds that it waits for an answer; it tries five times.
-_TIMEOUT = 30000
+#: Milliseconds of silence after which it tries again, five times; a connection that is reset is just silent to it.
+_TIMEOUT = 20000
 
 
 class YarnClassic(PinnedManager):

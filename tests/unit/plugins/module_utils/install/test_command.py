@@ -53,7 +53,17 @@ def test_who_is_not_root_builds_as_himself(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
 
     assert build_account("nobody") is None
-    assert as_account(["npm", "ci"], None, "/work", {"B": "2", "A": "1 1"}, contained=True) == [
+    assert as_account(["npm", "ci"], None, "/work", {"B": "2", "A": "1 1"}, 60, contained=True) == [
+        "setpriv",
+        "--no-new-privs",
+        "--pdeathsig=KILL",
+        "--",
+        "timeout",
+        "--kill-after=5",
+        "60",
+        "setpriv",
+        "--pdeathsig=KILL",
+        "--",
         "env",
         "-i",
         "--chdir=/work",
