@@ -88,7 +88,10 @@ def test_markers_that_say_the_same(one: str, other: str | None) -> None:
         ("extra == 'a'", None),
         ("extra == 'a' or extra == 'b'", "extra == 'a'"),
         ("platform_release >= '20'", "platform_release > '20'"),
+        ("platform_release >= '20'", None),
         ("implementation_version < '3.11'", "implementation_version < '3.12'"),
+        ("implementation_version > '3.11'", "implementation_version >= '3.12'"),
+        ("python_full_version >= '3.13.0rc1'", "python_full_version >= '3.13'"),
         ("implementation_name == 'cpython'", "implementation_name != 'pypy'"),
     ],
 )
@@ -98,6 +101,11 @@ def test_markers_that_some_environment_tells_apart(one: str, other: str | None) 
 
     assert not same(first, second, within)
     assert not same(second, first, within)
+
+
+@pytest.mark.parametrize("text", ["python_full_version >= '3.10'", "python_version >= '3'", "python_version < '4'"])
+def test_pythons_of_every_kind_are_tried_without_bounds(text: str) -> None:
+    assert not same(parse_marker(text), None)
 
 
 def test_markers_with_too_many_combinations_count_as_different() -> None:

@@ -74,6 +74,27 @@ def test_conditions_hold_together() -> None:
     assert verdicts == {"3.9": True, "3.9.7": False, "4.0": False}
 
 
+@pytest.mark.parametrize(
+    ("condition", "version", "expected"),
+    [
+        (">1.0", "1.0.post1", False),
+        (">1.0.post1", "1.0.post2", True),
+        (">1.0.dev1", "1.0.post1", True),
+        (">1.0", "1.0+local", False),
+        ("<1.0", "1.0rc1", False),
+        ("<1.0rc2", "1.0rc1", True),
+        ("<1.0.post1", "1.0.post1.dev1", False),
+        ("<1.0.post1", "1.0", True),
+    ],
+)
+def test_what_belongs_to_the_version_itself(condition: str, version: str, expected: bool) -> None:
+    found = parse_version(version)
+    assert found
+
+    assert parse_conditions(condition)[0].holds(found) is expected
+    assert Specifier(condition).contains(version, prereleases=True) is expected
+
+
 def test_the_very_text() -> None:
     (condition,) = parse_conditions("===1.0+local")
     same, other = parse_version("1.0+local"), parse_version("1.0")
