@@ -16,7 +16,11 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.npm import PAUSE
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.python import VENV, PythonManager
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.words import Failures, shortened
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.jsonfile import read_regular_file
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.pip import PipLock
+
+#: Where it says what it does not print: why an index gave no answer.
+LOG = "pip.log"
 
 INSTALL = (
     "install",
@@ -27,6 +31,7 @@ INSTALL = (
     "--disable-pip-version-check",
     "--progress-bar=off",
     "--requirement=requirements.txt",
+    f"--log=../tmp/{LOG}",
 )
 
 
@@ -43,6 +48,9 @@ class Pip(PythonManager):
 
     def check(self) -> None:
         super().check()
+        if not self.python.pip:
+            what = f"{self.python.path} has no pip"
+            raise ApphostError(what, self.project.lockfile.path, "Install python3-pip or python3-venv on the host.")
         if self.request.network.offline and not self.request.network.packed:
             do = "Give the archives as a packed set."
             raise ApphostError("pip asks its index even for what is in its cache", self.project.lockfile.path, do)
@@ -54,10 +62,6 @@ class Pip(PythonManager):
         clean = lockfile.clean if isinstance(lockfile, PipLock) else ""
         job.write("project/requirements.txt", clean.encode())
         job.write("home/pip.conf", self._settings(job))
-        # pip runs from an environment of its own, so that the tree holds none.
-        code, out, err = job.call([self.python.path, "-I", "-m", "venv", "../tmp/pip"], {})
-        if code:
-            raise ApphostError(f"cannot make a virtual environment: {(err or out).strip()[:300]}", self.python.path)
         words = self._install(job)
         if words and kind_of_failure(words)[0] == "broken_off":
             time.sleep(PAUSE)
@@ -89,11 +93,15 @@ class Pip(PythonManager):
             options = [f"--only-binary={','.join(self.not_built) or ':none:'}", "--use-pep517"]
         if network.packed:
             options += self.links_to_packed(job, network.packed)
-        program = f"../tmp/pip/lib/python{self.python.minor}/site-packages/pip"
         environment = {**self.environment(job), "PIP_CONFIG_FILE": os.path.join(job.home, "pip.conf")}
-        argv = [os.path.join(VENV, "bin", "python"), program, *INSTALL, *options]
+        # By the tree's own Python, but from outside, so that the tree holds none.
+        argv = [os.path.join(VENV, "bin", "python"), self.python.pip, *INSTALL, *options]
         code, out, err = job.call(argv, environment, self.builds, self.ways)
-        return f"{err}\n{out}".strip() if code else None
+        if not code:
+            return None
+        log = (read_regular_file(os.path.join(job.temporary, LOG)) or b"").decode("utf-8", "replace")
+        causes = re.findall(r"Could not fetch URL .*|.*HTTP error \d+ .*", log)
+        return "\n".join([err, out, *dict.fromkeys(causes)]).strip()
 
     def _explain(self, words: str) -> ApphostError:
         errors = [line for line in words.splitlines() if re.match(r"\s*(ERROR|error):?", line)]

@@ -32,24 +32,37 @@ VENV = ".venv"
 #: Where Debian and Ubuntu keep the certificates that every program trusts.
 _AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 
-#: Prints what decides a tree and is no marker variable, one a line; the last one is empty where venv is missing.
-_INSPECT = f"""{PROGRAM}
-import sysconfig
+#: Prints what decides a tree and is no marker variable, one a line; the last two are empty where there is no pip.
+_INSPECT = (
+    PROGRAM
+    + r"""
+import glob, re, sysconfig
 print(sysconfig.get_config_var("SOABI") or "")
 print(os.path.realpath(sys.executable))
-try:
-    import ensurepip, venv
-    print(ensurepip.version())
-except ImportError:
-    print()
+# As a wheel, from which it runs as well: Debian's python3-pip-whl, which python3-venv brings, or Python's own.
+places = ["/usr/share/python-wheels", os.path.join(os.path.dirname(os.__file__), "ensurepip", "_bundled")]
+found = [path for place in places for path in sorted(glob.glob(os.path.join(place, "pip-*.whl")))]
+version, path = "", ""
+if found:
+    path = os.path.join(found[0], "pip")
+    version = re.match(r"pip-([^-]+)", os.path.basename(found[0]))[1]
+else:
+    try:
+        import pip
+        version, path = pip.__version__, os.path.dirname(pip.__file__)
+    except ImportError:
+        pass
+print(version)
+print(path)
 """
+)
 
 #: Run in the scratch project by its own Python, as the build user: makes the tree one that can be put anywhere.
 _FINISH = r"""
 import compileall, os, py_compile, sys
 venv, home, version = os.path.abspath(sys.argv[1]), sys.argv[2], sys.argv[3]
 folder = os.path.join(venv, "bin")
-start = b"#!" + os.fsencode(folder) + b"/"
+program = os.fsencode(folder) + b"/"
 # Finds the Python beside it, wherever that is; to Python, it is a text in the first lines.
 generic = b"#!/bin/sh\n'''exec' \"$(dirname -- \"$(realpath -- \"$0\")\")\"/'python' \"$0\" \"$@\"\n' '''\n"
 for name in os.listdir(folder):
@@ -58,11 +71,13 @@ for name in os.listdir(folder):
         os.unlink(path)
     elif os.path.isfile(path) and not os.path.islink(path):
         with open(path, "r+b") as file:
-            content = file.read()
-            if content.startswith(start) and b"\n" in content:
+            lines = file.read().split(b"\n")
+            # Of a path that is too long for the kernel, the program is in the second line of three.
+            first = 1 if lines[0].startswith(b"#!" + program) else 3
+            if first == 1 or (lines[0] == b"#!/bin/sh" and len(lines) > 3 and program in lines[1]):
                 file.seek(0)
                 file.truncate()
-                file.write(generic + content.partition(b"\n")[2])
+                file.write(generic + b"\n".join(lines[first:]))
 for name in (".lock", ".gitignore", "CACHEDIR.TAG"):
     if os.path.exists(os.path.join(venv, name)):
         os.unlink(os.path.join(venv, name))
@@ -87,8 +102,9 @@ class Python:
     target: PythonTarget
     #: The ABI of compiled modules.
     abi: str
-    #: Of the pip that comes with it; empty where venv is missing.
+    #: Version and place of the pip that comes with it; empty: there is none.
     pip_version: str
+    pip: str
 
     @property
     def version(self) -> str:
@@ -107,7 +123,7 @@ def inspect_python(path: str, run: RunCommand) -> Python:
     lines = out.split("\n")
     try:
         target = PythonTarget.of(lines[0])
-        return Python(lines[2], target, lines[1], lines[3])
+        return Python(lines[2], target, lines[1], lines[3], lines[4])
     except (ValueError, IndexError):
         raise ApphostError(f"does not say what it is: {(err or out).strip()[:300]}", path) from None
 
@@ -146,12 +162,6 @@ class PythonManager(Manager):
             if registry.scope is not None:
                 what = f"the registry {registry.url} is for the scope {registry.scope}"
                 raise ApphostError(what, self.project.lockfile.path, "Packages of Python have no scopes.")
-        if not self.python.pip_version:
-            raise ApphostError(
-                f"{self.python.path} cannot make virtual environments",
-                self.project.lockfile.path,
-                "Install python3-venv on the host.",
-            )
         for package in self.expected.values():
             if package.source in (Source.LINK, Source.FILE):
                 raise ApphostError(

@@ -10,6 +10,7 @@ import os
 import re
 import time
 import typing as t
+import urllib.parse
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.failure_kinds import explain, kind_of_failure
@@ -92,7 +93,7 @@ class Uv(PythonManager):
     def _sync(self, job: Job) -> str | None:
         """Install; returns what uv says when it fails."""
         network = self.request.network
-        if not network.packed:
+        if not (network.packed or network.registries):
             return self._uv(job, [*SYNC, *self._unbuilt(), *(["--offline"] if network.offline else [])])
         # uv takes what is in its lockfile from the addresses there; only its pip takes it from elsewhere.
         file = "../tmp/requirements.txt"
@@ -101,7 +102,13 @@ class Uv(PythonManager):
         if words is not None:
             return words
         install = ["pip", "install", "--python=.venv", "--require-hashes", "--no-deps", f"--requirement={file}"]
-        return self._uv(job, [*install, *self._unbuilt(), *self.links_to_packed(job, network.packed), "--offline"])
+        if network.packed:
+            return self._uv(job, [*install, *self._unbuilt(), *self.links_to_packed(job, network.packed), "--offline"])
+        urls = [registry.url for registry in network.registries]
+        indexes = [f"--default-index={urls[0]}", *(f"--index={url}" for url in urls[1:])]
+        plain = [urllib.parse.urlsplit(url).netloc for url in urls if url.startswith("http:")]
+        insecure = [f"--allow-insecure-host={host}" for host in plain]
+        return self._uv(job, [*install, *self._unbuilt(), *indexes, *insecure])
 
     def _unbuilt(self) -> list[str]:
         """The options that say what must not be built."""
@@ -115,6 +122,8 @@ class Uv(PythonManager):
             "UV_CACHE_DIR": job.cache,
             "UV_HTTP_TIMEOUT": "60",
             "UV_LINK_MODE": "copy",
+            # Else uv deletes an environment that does not fit what the artifact says, and makes another one.
+            "UV_PYTHON": self.python.path,
             "UV_PYTHON_DOWNLOADS": "never",
             **({} if self.request.trust_project_config else {"UV_NO_CONFIG": "1"}),
         }
