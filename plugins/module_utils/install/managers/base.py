@@ -28,6 +28,7 @@ class TooLong(ApphostError):
     """A program was ended because it took too long."""
 
     def __init__(self, program: str, limit: float) -> None:
+        # The package manager was still running after the time that the option timeout gives it.
         super().__init__(
             f"did not end within {limit:.0f} s",
             program,

@@ -49,9 +49,11 @@ class Pip(PythonManager):
     def check(self) -> None:
         super().check()
         if not self.python.pip:
+            # The distribution may have packed it apart from Python.
             what = f"{self.python.path} has no pip"
             raise ApphostError(what, self.project.lockfile.path, "Install python3-pip or python3-venv on the host.")
         if self.request.network.offline and not self.request.network.packed:
+            # So that it cannot install offline, whatever it fetched before.
             do = "Give the archives as a packed set."
             raise ApphostError("pip asks its index even for what is in its cache", self.project.lockfile.path, do)
 
@@ -112,6 +114,7 @@ class Pip(PythonManager):
             return failures.altered(named[1].replace("==", "@") if named else "a package", "the registry")
         missing = re.search(r"No matching distribution found for (\S+)", words)
         if missing and kind_of_failure(words)[0] in ("", "no_package"):
+            # To build a package is to run its code. There is no wheel for this host's Python, libc or processor.
             return failures.error(
                 f"there is no ready-made archive of {missing[1]} for this host, or none of this version at all",
                 "Name it in allow_scripts to have it built, or take another version.",

@@ -118,6 +118,7 @@ class Python:
 def inspect_python(path: str, run: RunCommand) -> Python:
     """What the Python at ``path`` is. Raises ApphostError."""
     if not os.access(path, os.X_OK):
+        # The host has no such Python; the default is that of the distribution.
         raise ApphostError("is not there or not executable", path, "Install Python (python3), or name another.")
     _code, out, err = run([path, "-I", "-c", _INSPECT])
     lines = out.split("\n")
@@ -125,7 +126,9 @@ def inspect_python(path: str, run: RunCommand) -> Python:
         target = PythonTarget.of(lines[0])
         return Python(lines[2], target, lines[1], lines[3], lines[4])
     except (ValueError, IndexError):
-        raise ApphostError(f"does not say what it is: {(err or out).strip()[:300]}", path) from None
+        # The program is no Python, or lacks a part of its standard library.
+        do = "Install Python (python3), or name another."
+        raise ApphostError(f"does not say what it is: {(err or out).strip()[:300]}", path, do) from None
 
 
 class PythonManager(Manager):
@@ -160,10 +163,12 @@ class PythonManager(Manager):
         check_addresses(self.request.network)
         for registry in self.request.network.registries:
             if registry.scope is not None:
+                # npm chooses a registry by the scope of a package's name; for Python all of them are asked.
                 what = f"the registry {registry.url} is for the scope {registry.scope}"
                 raise ApphostError(what, self.project.lockfile.path, "Packages of Python have no scopes.")
         for package in self.expected.values():
             if package.source in (Source.LINK, Source.FILE):
+                # It does not come from an index, and the tree would only work beside it.
                 raise ApphostError(
                     f"{package.spec} is a local folder or archive, at {(package.resolved or '?')[:200]}",
                     self.project.lockfile.path,
@@ -217,7 +222,9 @@ class PythonManager(Manager):
         job.write("home/.netrc", netrc(self.request))
         code, out, err = job.call([self.python.path, "-I", "-m", "venv", "--without-pip", VENV], {})
         if code:
-            raise ApphostError(f"cannot make {VENV}: {(err or out).strip()[:300]}", self.python.path)
+            # The distribution may have packed venv apart from Python.
+            do = "Install python3-venv on the host."
+            raise ApphostError(f"cannot make {VENV}: {(err or out).strip()[:300]}", self.python.path, do)
 
     @property
     def ways(self) -> dict[str, str]:
@@ -284,7 +291,9 @@ class PythonManager(Manager):
         words = [VENV, home, self.python.version, self.site, *sources]
         code, out, err = job.call([python, "-I", "-c", _FINISH, *words], {})
         if code:
-            raise ApphostError(f"cannot be made to work elsewhere: {(err or out).strip()[-300:]}", VENV)
+            # What was installed replaced a part of the environment that it is installed into.
+            do = "Look for a package that brings files of Python's own."
+            raise ApphostError(f"cannot be made to work elsewhere: {(err or out).strip()[-300:]}", VENV, do)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -300,7 +309,8 @@ def _authorities(ca_file: str) -> bytes:
         with open(ca_file, "rb") as file:
             own = file.read()
     except OSError as error:
-        raise ApphostError(f"cannot be read ({error.strerror})", ca_file) from error
+        # The option ca_file names a file that is not on the host.
+        raise ApphostError(f"cannot be read ({error.strerror})", ca_file, "Put it there, or change ca_file.") from error
     usual = read_regular_file(_AUTHORITIES) if os.path.isfile(_AUTHORITIES) else None
     return (usual or b"") + b"\n" + own
 
@@ -312,6 +322,7 @@ def netrc(request: InstallRequest) -> bytes:
         if registry.token:
             host = urllib.parse.urlsplit(registry.url).hostname
             if re.search(r"\s", registry.token + (registry.user or "")):
+                # The file that tokens are written to for pip and uv ends a word at a space.
                 raise ApphostError(f"the token for {host} has a space in it", do="Look where it comes from.")
             lines.append(f"machine {host} login {registry.user or '__token__'} password {registry.token}\n")
     return "".join(lines).encode()

@@ -134,6 +134,7 @@ class Uv(PythonManager):
         failures = Failures(f"uv sync, {self.project.lockfile.path}", shortened(words, self.secrets))
         unbuilt = re.search(r"[Dd]istribution `([^=`@ ]+)==.*can't be installed because it (?:is marked|does)", words)
         if unbuilt or "--no-build" in words:
+            # There is no wheel for this host's Python, libc or processor.
             return failures.error(
                 f"{unbuilt[1] if unbuilt else 'a package'} has no ready-made archive for this host, "
                 "and building it would run its code",

@@ -130,10 +130,12 @@ class YarnClassic(PinnedManager):
     def _explain(self, words: str) -> ApphostError:
         failures = Failures(f"yarn install, {self.project.lockfile.path}", shortened(words, self.secrets))
         if "lockfile needs to be updated" in words:
+            # yarn itself finds that they differ, in something that was not seen before it ran.
             return failures.error("the lockfile does not match package.json", self.project.format.remake)
         if "offline mode" in words or "couldn't find any versions for" in words.lower():
             return failures.not_cached(shortened(words, self.secrets))
         if "is incompatible with this module" in words:
+            # engines of a package does not take the version of the runtime; this lockfile does not say it beforehand.
             summary = shortened(words.partition("\n")[0], self.secrets)
             do = "Change the runtime's version, or set check_engines to false."
             return failures.error(f"a package is not for this Node.js: {summary}", do)
