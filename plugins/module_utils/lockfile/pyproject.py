@@ -16,6 +16,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.pep440 i
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.pep508 import (
     Marker,
     Requirement,
+    is_name,
     normal_name,
     parse_marker,
     parse_requirement,
@@ -128,13 +129,13 @@ class Project:
         """What may be chosen in addition, by normalised name."""
         table = self.reader.table(self.project, "optional-dependencies", "project.")
         return {
-            normal_name(name): self._requirements(listed, f"project.optional-dependencies.{name[:100]}")
+            self._name(name): self._requirements(listed, f"project.optional-dependencies.{name[:100]}")
             for name, listed in table.items()
         }
 
     def groups(self) -> dict[str, list[Requirement]]:
         """What is for development, by normalised name of the group, with what a group includes."""
-        groups = {normal_name(name): (name, listed) for name, listed in self._groups.items()}
+        groups = {self._name(name): (name, listed) for name, listed in self._groups.items()}
         versions = self.reader.table(self.settings, "dependency-groups", "tool.uv.")
         done: dict[str, list[Requirement]] = {}
 
@@ -160,6 +161,12 @@ class Project:
         if old:
             flattened["dev"] = [*flattened.get("dev", []), *old]
         return flattened
+
+    def _name(self, name: str) -> str:
+        """The normalised name of an extra or a group."""
+        if not is_name(name):
+            raise self.reader.error(f"{name[:100]!r} is no name of an extra or a group")
+        return normal_name(name)
 
     def _group_marker(self, versions: dict[str, t.Any], group: str) -> Marker | None:
         for name, table in versions.items():

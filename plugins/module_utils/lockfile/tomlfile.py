@@ -359,4 +359,5 @@ def _plain_table(text: str) -> Table | None:
 
 
 def _shown(keys: t.Sequence[str]) -> str:
-    return f'"{".".join(keys)[:200]}"'
+    name = ".".join(keys)[:200]
+    return f'"{name}"' if name.isprintable() else repr(name)

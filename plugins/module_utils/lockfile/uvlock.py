@@ -88,6 +88,9 @@ class _Parser:
         version = self.value.get("version")
         if version != 1 or isinstance(version, bool):
             raise self.reader.error(f"has version {str(version)[:40]}; 1 is understood")
+        revision = self.value.get("revision", 0)
+        if type(revision) is not int:
+            raise self.reader.error("has a revision that is no number")
         if "distribution" in self.value:
             raise self.reader.error("was written by a uv before 0.3")
         self._index()
@@ -102,7 +105,7 @@ class _Parser:
             name=os.path.basename(self.reader.path),
             content=self.content,
             manager="uv",
-            format=f"{version}.{self.value.get('revision', 0)}",
+            format=f"{version}.{revision}",
             sha256=hashlib.sha256(self.content).hexdigest(),
             digest=_digest(self.content, [self.entries[key]["name"] for key in folders]),
             projects={folder: self._requirements(entry) for folder, entry in entries.items()},

@@ -22,6 +22,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.pep440 i
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.pep508 import (
     Marker,
     Requirement,
+    is_name,
     normal_name,
     parse_marker,
 )
@@ -113,7 +114,7 @@ class _Comparison:
             asks += [ask for extra, listed in extras.items() for asked in listed for ask in origins.asks(asked, extra)]
             problems += self._differences(file, "", asks, self._locked(metadata.get("requires-dist", []), at))
             if "provides-extras" in metadata:
-                known = {*self.reader.names(metadata, "provides-extras", at)}
+                known = {*self._names(self.reader.names(metadata, "provides-extras", at), "an extra")}
                 problems += [
                     Problem(f"{file} has an extra {name}, {self.lockfile.name} was made without it")
                     for name in sorted({*extras} - known)
@@ -128,7 +129,7 @@ class _Comparison:
     def _groups(self, file: str, project: Project, origins: Origins, locked: dict[str, t.Any]) -> list[Problem]:
         groups = project.groups()
         problems = []
-        for group in sorted({*groups, *locked}):
+        for group in sorted({*groups, *self._names(locked, "a group")}):
             asks = [ask for asked in groups.get(group, []) for ask in origins.asks(asked, group=group)]
             made_for = self._locked(locked.get(group, []), f"group {group}.")
             problems += self._differences(file, f" in the group {group}", asks, made_for)
@@ -163,6 +164,13 @@ class _Comparison:
             problems.append(Problem(f"{file} has other tool.uv.environments than {self.lockfile.name} was made for"))
         return problems
 
+    def _names(self, names: t.Iterable[str], what: str) -> list[str]:
+        """Names out of the lockfile, which are going to be shown."""
+        for name in names:
+            if not is_name(name):
+                raise self.reader.error(f"{name[:100]!r} is no name of {what}")
+        return list(names)
+
     def _any(self, markers: t.Sequence[str]) -> Marker | None:
         return Marker("or", tuple(self._marker(marker) for marker in markers)) if markers else None
 
@@ -185,8 +193,8 @@ class _Comparison:
         except ValueError as error:
             raise self.reader.error(f"{at[:-1]}: {error}") from error
         requirement = Requirement(
-            name=self.reader.text(asked, "name", at) or "",
-            extras=frozenset(self.reader.names(asked, "extras", at)),
+            name=self._names([self.reader.text(asked, "name", at) or ""], "a package")[0],
+            extras=frozenset(self._names(self.reader.names(asked, "extras", at), "an extra")),
             conditions=conditions,
             marker=self._marker(marker) if marker else None,
         )

@@ -116,6 +116,7 @@ def test_a_group_may_narrow_the_versions_of_python() -> None:
         ('[project.optional-dependencies]\nx = "a"', ""),
         ("[dependency-groups]\nx = [{ y = 1 }]", "dependency-groups.x is no list of requirements"),
         ("[dependency-groups]\nx = 1", "dependency-groups.x is no list of requirements"),
+        ('[dependency-groups]\n"a b" = []', "'a b' is no name of an extra or a group"),
         ('[dependency-groups]\nx = [{ include-group = "y" }]', "the dependency group y is not there"),
         ('[dependency-groups]\nx = [{ include-group = "X" }]', "the dependency group x includes itself"),
         ('[tool.uv]\nworkspace = { members = "a", exclude = 1 }', "tool.uv.workspace.exclude is no list of strings"),

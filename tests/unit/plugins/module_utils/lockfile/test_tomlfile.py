@@ -318,6 +318,12 @@ def test_an_error_says_where() -> None:
     assert refused("a = 1\r\na = 2\r\n") == 'x.toml: is no TOML: "a" is given twice (line 2, column 1). Mend it.'
 
 
+def test_a_key_is_shown_in_one_line() -> None:
+    assert (
+        refused('"a\\nb" = 1\n"a\\nb" = 2') == "x.toml: is no TOML: 'a\\nb' is given twice (line 2, column 1). Mend it."
+    )
+
+
 def test_what_is_no_text_or_nothing() -> None:
     assert refused(b" \n") == "x.toml: is empty. Mend it."
     assert refused(b"a = '\xff'") == "x.toml: is not UTF-8 (byte 5). Mend it."

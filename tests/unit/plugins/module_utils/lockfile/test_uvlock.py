@@ -267,6 +267,7 @@ BROKEN: dict[str, tuple[list[str], str]] = {
     "no version": ([""], "has version None; 1 is understood"),
     "another version": (["version = 2"], "has version 2; 1 is understood"),
     "no number": (["version = true"], "has version True; 1 is understood"),
+    "revision": (['version = 1\nrevision = "3"'], "has a revision that is no number"),
     "old": (['version = 1\n[[distribution]]\nname = "a"'], "was written by a uv before 0.3"),
     "no list": (["version = 1\npackage = 1"], "package is no list of tables"),
     "no tables": (["version = 1\npackage = [1]"], "package is no list of tables"),

@@ -264,6 +264,10 @@ def test_a_workspace_without_a_project_of_its_own_has_groups() -> None:
         ('requires-dist = [{ name = "a", specifier = "1" }]', "app.metadata: '1' is no condition on a version"),
         ('requires-dist = [{ name = "a", marker = "x" }]', "the marker 'x' is not understood"),
         ("requires-dev = 1", "app.metadata.requires-dev is no object"),
+        ('requires-dist = [{ name = "a\\nb" }]', "'a\\nb' is no name of a package"),
+        ('requires-dist = [{ name = "a", extras = ["-"] }]', "'-' is no name of an extra"),
+        ('provides-extras = ["a b"]', "'a b' is no name of an extra"),
+        ('requires-dev = { "a\\u001b" = [] }', "'a\\x1b' is no name of a group"),
     ],
 )
 def test_odd_values_in_the_lockfile(metadata: str, what: str) -> None:
