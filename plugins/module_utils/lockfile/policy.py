@@ -254,7 +254,7 @@ def check_engines(lockfile: Lockfile, manifests: t.Mapping[str, Manifest], node:
         and satisfies(node, package.engines.get("node", "*")) is False
     ]
     if problems:
-        # See the packages that are named.
+        # The packages that are named are for other versions of Node.js.
         raise ApphostError(
             f"{joined(problems)}, the runtime is {node}",
             lockfile.path,

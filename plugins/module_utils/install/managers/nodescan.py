@@ -48,6 +48,7 @@ def scan(project: str, places: t.Iterable[str]) -> dict[str, Found]:
             package = read_package(project, folder, name)
             if package is None:
                 if place in tops:
+                    # Something else is in node_modules, or a package was not unpacked completely.
                     do = "Run again; when it stays so, take it out of the project."
                     raise ApphostError("is no package: it has no readable package.json", folder, do)
                 continue

@@ -138,6 +138,7 @@ class Npm(NodeManager):
         content = read_regular_file(path)
         if content is None:
             if [entry for entry in self.project.lockfile.packages.values() if not (entry.dev or entry.optional)]:
+                # npm succeeded, and there is no hidden lockfile in its node_modules.
                 do = "Install the runtime again (role nodejs): its npm does not do what npm does."
                 raise ApphostError("npm did not write down what it installed", self.project.lockfile.path, do)
             # A tree without packages: npm makes none.

@@ -104,5 +104,5 @@ def explain(
         return failures.error(
             f"the lockfile does not match package.json: {what}", "Run npm install and commit the lockfile."
         )
-    # npm has an error code that is none of the above, or none at all.
+    # npm has an error code that is not known here, or none at all.
     return failures.unknown(f"npm failed{f' ({code})' if code else ''}")

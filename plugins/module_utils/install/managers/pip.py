@@ -53,7 +53,7 @@ class Pip(PythonManager):
             what = f"{self.python.path} has no pip"
             raise ApphostError(what, self.project.lockfile.path, "Install python3-pip or python3-venv on the host.")
         if self.request.network.offline and not self.request.network.packed:
-            # So that it cannot install offline, whatever it fetched before.
+            # Therefore it cannot install offline, whatever it fetched before.
             do = "Give the archives as a packed set."
             raise ApphostError("pip asks its index even for what is in its cache", self.project.lockfile.path, do)
 
