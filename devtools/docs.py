@@ -4,7 +4,8 @@
 """./dev docs: the documentation that follows from the code.
 
 Option tables of the roles' READMEs come from their argument specs, ``docs/apps.md`` from the app schema,
-``docs/modules`` and ``docs/filters`` from the plugins' own documentation, and the README's contents from all of them.
+``docs/modules`` and ``docs/filters`` from the plugins' own documentation, ``docs/installing-errors.md`` from the code
+that makes the errors, and the README's contents from all of them.
 Prose around the markers is written by hand and stays.
 
 Runs in the tools' environment: ``python -m devtools.docs [--check]``.
@@ -25,6 +26,7 @@ import yaml
 
 from devtools import app_keys
 from devtools.environment import tool_environment
+from devtools.errors.page import page as error_page
 from devtools.markdown import MarkerError, between_markers, code, paragraphs, table
 from devtools.paths import ROOT, shown
 from devtools.terminal import DevError, say
@@ -72,6 +74,8 @@ class Documentation:
         for role in roles():
             self._fill(role / "README.md", "options", role_options(role))
         self._fill(ROOT / "docs" / "apps.md", "keys", app_keys.text())
+        self.pages[ROOT / "docs" / "installing-errors.md"], mistakes = error_page(ROOT)
+        self.problems += mistakes
         self._fill(ROOT / "README.md", "contents", _contents(documented))
 
     def outdated(self) -> dict[Path, str]:
