@@ -39,6 +39,12 @@ def _npm() -> Format:
     return FORMAT
 
 
+def _pnpm() -> Format:
+    from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.pnpm import FORMAT
+
+    return FORMAT
+
+
 def _yarn_berry() -> Format:
     from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.yarn_berry import FORMAT
 
@@ -78,6 +84,7 @@ def _pyproject(content: bytes, path: str) -> Manifest:
 #: Of formats with the same file name, the one that takes every content comes last.
 KNOWN: tuple[Known, ...] = (
     Known("npm", ("package-lock.json", "npm-shrinkwrap.json"), "node", _npm),
+    Known("pnpm", ("pnpm-lock.yaml",), "node", _pnpm),
     Known("yarn", ("yarn.lock",), "node", _yarn_berry),
     Known("yarn", ("yarn.lock",), "node", _yarn_classic),
     Known("uv", ("uv.lock",), "python", _uv),

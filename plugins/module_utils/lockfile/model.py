@@ -168,5 +168,7 @@ class Format:
     #: A file with patterns of workspaces besides the manifest's own, and how to read them from its content and path.
     workspace_file: str | None = None
     workspace_patterns: t.Callable[[bytes, str], tuple[str, ...]] | None = None
+    #: What else is in that file; it becomes part of the project's ``Manifest.deciding``, under the file's name.
+    workspace_settings: t.Callable[[bytes, str], dict[str, t.Any]] | None = None
     #: Whether there must be a manifest.
     needs_manifest: bool = True

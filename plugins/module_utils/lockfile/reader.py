@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.formats import (
@@ -187,6 +187,9 @@ def _manifests(folder: str, chosen: Format) -> tuple[dict[str, Manifest], list[s
         # Where the manager has a file of its own for them, it does not look at the manifest's.
         path = os.path.join(folder, chosen.workspace_file)
         patterns = chosen.workspace_patterns(listed, path) if listed is not None else ()
+        if listed is not None and chosen.workspace_settings:
+            settings = chosen.workspace_settings(listed, path)
+            own = replace(own, deciding={**own.deciding, chosen.workspace_file: settings})
     manifests = {"": own}
     for workspace in _workspaces(folder, patterns, kind.name):
         content = read(f"{workspace}/{kind.name}")
