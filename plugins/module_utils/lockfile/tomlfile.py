@@ -37,6 +37,7 @@ _COMMA = re.compile(r"[ \t]*,[ \t]*")
 _PAIR = rf"{_BARE}[ \t]*=[ \t]*(?:{_PLAIN}|{_SMALL})"
 _PLAIN_TABLE = rf"\{{[ \t]*{_PAIR}(?:[ \t]*,[ \t]*{_PAIR})*[ \t]*\}}"
 _PLAIN_STATEMENT = re.compile(rf"[ \t\n]*({_BARE})[ \t]*=[ \t]*(?:({_PLAIN})|({_PLAIN_TABLE}))[ \t]*(?:\n|\Z)")
+_ARRAY_STATEMENT = re.compile(rf"[ \t\n]*({_BARE})[ \t]*=[ \t]*(?=\[)")
 _PLAIN_ITEM = re.compile(rf"[ \t\n]*({_PLAIN_TABLE})[ \t\n]*,")
 _PLAIN_PAIR = re.compile(rf"({_BARE})[ \t]*=[ \t]*(?:({_PLAIN})|({_SMALL}))")
 
@@ -148,6 +149,12 @@ class _Parser:
                     current.values[plain[1]] = value
                     self.at = plain.end()
                     continue
+            array = _ARRAY_STATEMENT.match(self.text, self.at)
+            if array and array[1] not in current.values:
+                self.at = array.end()
+                current.values[array[1]] = self._array(depth + 1)
+                self._line_end()
+                continue
             self._skip(_GAP)
             if self.at == len(self.text):
                 return root.values
@@ -156,8 +163,11 @@ class _Parser:
                 current, depth = self._header(root, scope)
             else:
                 self._pair(current, scope, depth)
-            if not self._skip(_LINE_END):
-                raise _Wrong("expected the end of the line", self.at)
+            self._line_end()
+
+    def _line_end(self) -> None:
+        if not self._skip(_LINE_END):
+            raise _Wrong("expected the end of the line", self.at)
 
     def _header(self, root: _Node, scope: int) -> tuple[_Node, int]:
         start = self.at
