@@ -294,7 +294,7 @@ def test_twenty_thousand_requirements_take_less_than_two_seconds() -> None:
         for index in range(20_000)
     ]
     content = "".join(lines).encode()
-    seconds = []
+    seconds: list[float] = []
     # On a busy machine one try may take longer than it needs.
     while len(seconds) < 3 and not (seconds and seconds[-1] < 2):
         begun = time.process_time()

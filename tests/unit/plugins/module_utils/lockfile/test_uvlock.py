@@ -448,7 +448,7 @@ def huge(count: int) -> t.Iterator[str]:
 
 def test_twenty_thousand_packages_take_less_than_two_seconds() -> None:
     content = "".join(huge(20_000)).encode()
-    seconds = []
+    seconds: list[float] = []
     # On a busy machine one try may take longer than it needs.
     while len(seconds) < 3 and not (seconds and seconds[-1] < 2):
         begun = time.process_time()
