@@ -12,7 +12,9 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.common import App
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.words import Failures, registry_host, shortened
 
 #: What comes before the status of an answer.
-_STATUS = r"(?:FETCH_|Response Code: |failed \"|status code:? |HTTP (?:error |status \w+ error \()|error: \(?)"
+_STATUS = (
+    r"(?:FETCH_|Response Code: |returned HTTP |failed \"|status code:? |HTTP (?:error |status \w+ error \()|error: \(?)"
+)
 
 #: Kind -> what stands for it in the words of any manager; the first that matches counts.
 _KINDS: dict[str, tuple[str, ...]] = {

@@ -124,7 +124,11 @@ def make_record(
             bytes=sizes.of(one),
             at=at,
         )
-    names = {folder: names_in(os.path.join(base, folder)) for folder in sorted(folders)}
+    names = {
+        folder: names_in(os.path.join(base, folder))
+        for folder in sorted(folders)
+        if os.path.isdir(os.path.join(base, folder))
+    }
     return Record(packages=packages, witnesses=witnesses, folders=names)
 
 

@@ -40,6 +40,7 @@ def seal(base: str, products: t.Iterable[str], as_root: bool, moment: int, outsi
             for name in [*folders, *names]:
                 sealing.seal(os.path.join(folder, name))
         sealing.seal(top)
+    sealing.check_names()
 
 
 def _raise(error: OSError) -> None:
@@ -55,6 +56,8 @@ class _Sealing:
         self.as_root = as_root
         self.moment = moment
         self.outside = outside
+        #: Device and inode of files with several names -> the names so far.
+        self.names: dict[tuple[int, int], list[str]] = {}
 
     def seal(self, path: str) -> None:
         status = os.lstat(path)
@@ -62,8 +65,12 @@ class _Sealing:
             self._check_link(path)
         elif stat.S_ISREG(status.st_mode):
             if status.st_nlink > 1:
-                # It would be given away, and made readable, under its other name too.
-                raise ApphostError("has a second name (a hard link); a package must not make one", path, BLAME)
+                # It would be given away, and made readable, under its other names too: all must be in the tree.
+                names = self.names.setdefault((status.st_dev, status.st_ino), [])
+                names.append(path)
+                if len(names) < status.st_nlink:
+                    return
+                del self.names[status.st_dev, status.st_ino]
             os.chmod(path, _PROGRAM if status.st_mode & 0o111 else _FILE)
             os.utime(path, (self.moment, self.moment))
         elif stat.S_ISDIR(status.st_mode):
@@ -72,6 +79,12 @@ class _Sealing:
             raise ApphostError("is neither file, folder nor link; a package must not make one", path, BLAME)
         if self.as_root:
             os.lchown(path, 0, 0)
+
+    def check_names(self) -> None:
+        """Refuse files that have a name outside of the tree too; to be called at the end."""
+        for names in self.names.values():
+            # when: a lifecycle script makes a hard link to a file that is in no package
+            raise ApphostError("has a second name outside of the tree (a hard link)", names[0], BLAME)
 
     def _check_link(self, path: str) -> None:
         target = os.readlink(path)

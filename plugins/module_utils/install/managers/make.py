@@ -27,6 +27,10 @@ def make_manager(project: Project, request: InstallRequest, run: RunCommand) -> 
             from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.npm import Npm
 
             return Npm(project, request, runtime)
+        if name == "pnpm":
+            from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.pnpm import Pnpm
+
+            return Pnpm(project, request, runtime)
         if name == "yarn" and project.lockfile.format == "1":
             from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.yarn_classic import (
                 YarnClassic,

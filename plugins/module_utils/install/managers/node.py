@@ -113,11 +113,15 @@ class NodeManager(Manager):
         """The program ``file`` of the package manager ``package``, fetched by npm when this host has it not yet."""
 
         def fetch() -> bytes:
-            code, words = self.npm(job, ["pack", f"{package}@{wanted.version}", "--pack-destination=../tmp", "--json"])
+            folder = f"pack-{package.replace('/', '-')}"
+            job.write(f"tmp/{folder}/.empty", b"")
+            to = f"--pack-destination=../tmp/{folder}"
+            code, words = self.npm(job, ["pack", f"{package}@{wanted.version}", to, "--json"])
             if code is not None:
                 raise self.npm_error(f"pack {package}@{wanted.version}", code, words)
-            names = [name for name in os.listdir(job.temporary) if name.endswith(".tgz")]
-            content = read_regular_file(os.path.join(job.temporary, names[0])) if names else None
+            path = os.path.join(job.temporary, folder)
+            names = [name for name in os.listdir(path) if name.endswith(".tgz")]
+            content = read_regular_file(os.path.join(path, names[0])) if names else None
             if content is None:
                 # npm pack succeeded and left no archive where it was told to.
                 what = f"npm brought no archive of {package}@{wanted.version}"

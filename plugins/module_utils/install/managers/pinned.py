@@ -79,12 +79,14 @@ class PinnedManager(NodeManager):
     def inputs(self) -> dict[str, t.Any]:
         return {**super().inputs(), "manager_version": self.version}
 
+    def in_runtime(self) -> str | None:
+        """The program, when the runtime has this very version."""
+        there = version_in(self.runtime.root, self.name)
+        return there[1] if there and there[0] == self.version else None
+
     def program_path(self, job: Job) -> str:
         """The program: the runtime's own when it is this very version, else the store's."""
-        there = version_in(self.runtime.root, self.name)
-        if there and there[0] == self.version:
-            return there[1]
-        return self.program(job, self.package, self.wanted, self.program_file)
+        return self.in_runtime() or self.program(job, self.package, self.wanted, self.program_file)
 
     def missing(self, installed: t.Mapping[str, Installed], expected: t.Iterable[str]) -> list[Problem]:
         """Those of ``expected`` that were not installed, in words."""

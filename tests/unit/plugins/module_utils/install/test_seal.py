@@ -85,7 +85,7 @@ def test_a_file_with_a_second_name_is_refused(world: World, tmp_path: pathlib.Pa
     (tmp_path / "secret").write_text("secret")
     world.npm.meddle = lambda tree: os.link(tmp_path / "secret", tree / "ms/secret")
 
-    assert "/ms/secret: has a second name (a hard link)" in failure(world)
+    assert "/ms/secret: has a second name outside of the tree (a hard link)" in failure(world)
 
 
 def test_a_tree_that_became_a_link_is_refused(world: World) -> None:
@@ -127,3 +127,19 @@ def test_a_disk_that_cannot_be_written_to(world: World) -> None:
     with pytest.raises(ApphostError, match=r"cannot be written to the disk: sync: Input/output error\. See what"):
         install_dependencies(world.request(), run)
     assert (world.trees, world.rubbish) == ([], [])
+
+
+def test_a_file_with_two_names_in_the_tree(world: World, owners: dict[str, t.Any]) -> None:
+    """Esbuild's script does that with its program."""
+
+    def meddle(tree: pathlib.Path) -> None:
+        os.link(tree / "ms/index.js", tree / "semver/program")
+        (tree / "ms/index.js").chmod(0o4777)
+
+    world.npm.meddle = meddle
+
+    install_dependencies(world.request(), world.npm)
+
+    program = world.app / "node_modules/semver/program"
+    assert stat.S_IMODE(program.stat().st_mode) == 0o755
+    assert program.samefile(world.app / "node_modules/ms/index.js")
