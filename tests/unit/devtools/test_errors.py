@@ -92,7 +92,11 @@ def test_errors_of_other_peoples_words() -> None:
 
 
 def test_what_to_do_about_a_file_is_what_its_reader_was_given() -> None:
-    reader = "class ObjectReader:\n    def error(self, what) -> ApphostError:\n        return ApphostError(what, self.path, self.mend)\n"
+    reader = """
+        class ObjectReader:
+            def error(self, what) -> ApphostError:
+                return ApphostError(what, self.path, self.mend)
+    """
     code = 'def f(path):\n    raise ObjectReader(path, "Mend it.").error("is odd")\n'
 
     (place,) = places(code, reader=reader).found

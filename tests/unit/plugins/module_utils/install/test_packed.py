@@ -13,6 +13,7 @@ import typing as t
 
 import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install import packed
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.locks import Locks
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.programs import Programs
@@ -89,3 +90,12 @@ def test_no_set_at_all(folder: pathlib.Path, job: Job) -> None:
         take_out(str(folder / "nowhere"), PACKAGES, job)
     with pytest.raises(ApphostError, match=r"is no readable tar"):
         take_out(str(folder / "a b.tgz"), PACKAGES, job)
+
+
+def test_something_that_is_no_package(folder: pathlib.Path, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "MAX_BYTES", len(b"something else"))
+    assert copied(job, take_out(str(folder), PACKAGES, job)) == EXPECTED
+
+    monkeypatch.setattr(packed, "MAX_BYTES", len(b"something else") - 1)
+    with pytest.raises(ApphostError, match=r"/not-wanted\.tgz: has 14 bytes; no package has more than 13\. Take it"):
+        take_out(str(folder), PACKAGES, job)
