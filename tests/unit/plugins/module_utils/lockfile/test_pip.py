@@ -321,4 +321,4 @@ def test_hostile_files_take_linear_time(text: str) -> None:
     with pytest.raises(ApphostError):
         parse(f"{text}\n\n=".encode(), "requirements.txt", {})
 
-    assert time.process_time() - begun < 2
+    assert time.process_time() - begun < 5  # with quadratic time: minutes

@@ -372,7 +372,7 @@ def test_depth_counts_headers_keys_and_values_together() -> None:
     ],
 )
 def test_hostile_documents_take_linear_time(document: str) -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     refused(document)
 
-    assert time.monotonic() - begun < 2
+    assert time.process_time() - begun < 5  # with quadratic time: minutes
