@@ -119,9 +119,8 @@ class World:
         self.npm = FakeNpm()
 
     def request(self, folder: pathlib.Path | None = None, **more: t.Any) -> InstallRequest:
-        return InstallRequest(
-            folder=str(folder or self.app), store=str(self.store), runtime_root=str(self.runtime), **more
-        )
+        where = {"folder": str(folder or self.app), "store": str(self.store), "runtime_root": str(self.runtime)}
+        return InstallRequest(**{**where, **more})
 
     @property
     def trees(self) -> list[str]:

@@ -1,0 +1,177 @@
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A tree from one host to another: one tar, the same for the same tree, and nothing else is taken."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import pathlib
+import tarfile
+import typing as t
+
+import pytest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import install_dependencies
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.ship import export_tree, import_tree
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import TreeStore
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import Tree, look
+
+from .world import World
+
+
+def nothing(_argv: list[str]) -> tuple[int, str, str]:
+    return 0, "", ""
+
+
+class Shipment:
+    """A tree that was built, its tar, and the store of another host."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.identity = str(install_dependencies(world.request(), world.npm).identity)
+        self.store = TreeStore(str(world.store), None)
+        self.tar = world.base / "tree.tar"
+        self.digest = export_tree(self.store, self.identity, str(self.tar))
+        self.other = TreeStore(str(world.base / "other"), None)
+        self.other.prepare("npm")
+
+    def arrive(self, digest: str | None = None) -> Tree:
+        return import_tree(self.other, self.identity, str(self.tar), digest or self.digest, (), nothing)
+
+    def repacked(self, change: t.Callable[[tarfile.TarInfo, bytes], tuple[tarfile.TarInfo, bytes] | None]) -> str:
+        """Change what is in the tar, as somebody would who can also change the digest."""
+        with tarfile.open(self.tar) as old:
+            members = [(member, _content(old, member)) for member in old]
+        with tarfile.open(self.tar, "w") as new:
+            for member, content in members:
+                changed = change(member, content)
+                if changed:
+                    changed[0].size = len(changed[1])
+                    new.addfile(changed[0], io.BytesIO(changed[1]))
+        return hashlib.sha256(self.tar.read_bytes()).hexdigest()
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    # Of a link it would give the target's.
+    file = tar.extractfile(member) if member.isreg() else None
+    return file.read() if file else b""
+
+
+@pytest.fixture(name="shipment")
+def fixture_shipment(world: World) -> Shipment:
+    return Shipment(world)
+
+
+def test_a_tree_arrives(shipment: Shipment) -> None:
+    tree = shipment.arrive()
+
+    assert tree == shipment.store.find(shipment.identity)
+    base = shipment.other.tree_path(shipment.identity)
+    assert look(base, ["node_modules"], full=True).intact == tree
+    assert os.readlink(f"{base}/node_modules/.bin/semver") == "../semver/index.js"
+    assert os.listdir(f"{shipment.other.root}/scratch") == []
+    # It is there now.
+    shipment.tar.unlink()
+    assert shipment.arrive() == tree
+
+
+def test_the_same_tree_gives_the_same_tar(shipment: Shipment) -> None:
+    shipment.arrive()
+    again = str(shipment.world.base / "again.tar")
+
+    assert export_tree(shipment.other, shipment.identity, again) == shipment.digest
+    assert pathlib.Path(again).read_bytes() == shipment.tar.read_bytes()
+    assert pathlib.Path(again).stat().st_mode & 0o777 == 0o600
+
+
+def test_an_installation_from_what_arrived(shipment: Shipment) -> None:
+    shipment.arrive()
+    shipment.world.npm.calls.clear()
+    world = shipment.world
+
+    result = install_dependencies(world.request(store=shipment.other.root), world.npm)
+
+    assert (result.changed, result.from_cache) == (False, True)
+    (world.app / "node_modules/.apphost-tree.json").unlink()
+    assert install_dependencies(world.request(store=shipment.other.root), world.npm).from_cache
+    assert world.npm.calls == []
+
+
+def test_what_did_not_arrive_whole(shipment: Shipment) -> None:
+    shipment.tar.write_bytes(shipment.tar.read_bytes()[:-1])
+
+    with pytest.raises(ApphostError, match=r"it did not arrive as it was sent\. Ship it again\."):
+        shipment.arrive()
+    assert shipment.other.find(shipment.identity) is None
+
+
+def changed_content(member: tarfile.TarInfo, content: bytes) -> tuple[tarfile.TarInfo, bytes]:
+    return member, b"evil" if member.name.endswith("ms/index.js") else content
+
+
+def left_out(member: tarfile.TarInfo, content: bytes) -> tuple[tarfile.TarInfo, bytes] | None:
+    return None if member.name.endswith("ms/index.js") else (member, content)
+
+
+def renamed(name: str) -> t.Callable[[tarfile.TarInfo, bytes], tuple[tarfile.TarInfo, bytes]]:
+    def change(member: tarfile.TarInfo, content: bytes) -> tuple[tarfile.TarInfo, bytes]:
+        if member.name.endswith("ms/index.js"):
+            member.name = name
+        return member, content
+
+    return change
+
+
+def linked(target: str) -> t.Callable[[tarfile.TarInfo, bytes], tuple[tarfile.TarInfo, bytes]]:
+    def change(member: tarfile.TarInfo, content: bytes) -> tuple[tarfile.TarInfo, bytes]:
+        if member.name.endswith(".bin/semver"):
+            member.linkname = target
+        return member, content
+
+    return change
+
+
+def a_pipe(member: tarfile.TarInfo, content: bytes) -> tuple[tarfile.TarInfo, bytes]:
+    if member.name.endswith("ms/index.js"):
+        member.type = tarfile.FIFOTYPE
+    return member, b"" if member.type == tarfile.FIFOTYPE else content
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (changed_content, "the shipped tree is not what was sealed: node_modules/ms/index.js was changed"),
+        (left_out, "the shipped tree is not what was sealed: node_modules/ms/index.js is gone"),
+        (renamed("../evil.js"), r"holds the path '\.\./evil\.js', which leads out of the tree"),
+        (renamed("node_modules/.bin/semver/evil.js"), "which is in no tree of packages"),
+        (renamed("etc/evil.js"), "holds 'etc/evil.js', which is in no tree of packages"),
+        (linked("/etc/shadow"), "is a symbolic link out of the tree"),
+        (a_pipe, "which is neither file, folder nor link"),
+    ],
+    ids=["changed", "missing", "outside", "through a link", "no product", "link", "pipe"],
+)
+def test_a_tar_that_somebody_made_is_refused(
+    shipment: Shipment,
+    change: t.Callable[[tarfile.TarInfo, bytes], tuple[tarfile.TarInfo, bytes] | None],
+    words: str,
+) -> None:
+    digest = shipment.repacked(change)
+
+    with pytest.raises(ApphostError, match=words):
+        shipment.arrive(digest)
+
+    assert shipment.other.find(shipment.identity) is None
+    assert os.listdir(f"{shipment.other.root}/scratch") == []
+
+
+def test_another_tree_than_was_asked_for(shipment: Shipment) -> None:
+    with pytest.raises(ApphostError, match="holds no tree 000000000000"):
+        import_tree(shipment.other, "0" * 64, str(shipment.tar), shipment.digest, (), nothing)
+
+
+def test_a_tree_that_is_not_there(shipment: Shipment) -> None:
+    with pytest.raises(ApphostError, match=r"the store has no tree 000000000000\. Install it on this host first\."):
+        export_tree(shipment.store, "0" * 64, str(shipment.world.base / "none.tar"))
