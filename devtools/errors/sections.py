@@ -43,6 +43,7 @@ SECTIONS = (
             "install/managers/npmrc.py",
             "install/managers/make.py",
             "install/managers/yarn_berry.py:*.check",
+            "install/managers/pnpm.py:*.check",
             "install/managers/python.py:PythonManager.check",
             "install/managers/python.py:_authorities",
             "install/managers/python.py:netrc",

@@ -97,7 +97,7 @@ def explain(
     line = next((line for line in words.splitlines() if found in line), words)
     address = re.search(r"https?://[^\s'\"()]+", line) or re.search(r"https?://[^\s'\"()]+", words)
     at = registry_host(address[0] if address else registry, "the registry")
-    status = re.search(r"\b[45]\d\d\b", found)
+    status = re.search(r"(?<!\d)[45]\d\d(?!\d)", found)
     code = status[0] if status else found
     summary = shortened(line, secrets)
     errors: dict[str, t.Callable[[], ApphostError]] = {
@@ -109,7 +109,7 @@ def explain(
         "server_error": lambda: failures.server_error(at, code),
         "broken_off": lambda: failures.broken_off(at, code),
         "unreachable": lambda: failures.unreachable(at, code),
-        # What the manager says is none of the above.
+        # The manager says something that is not known here.
         "": lambda: failures.unknown("failed"),
     }
     return errors[kind]()

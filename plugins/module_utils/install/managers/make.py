@@ -37,20 +37,16 @@ def make_manager(project: Project, request: InstallRequest, run: RunCommand) -> 
             )
 
             return YarnClassic(project, request, runtime)
-        if name == "yarn":
-            from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.yarn_berry import YarnBerry
+        from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.yarn_berry import YarnBerry
 
-            return YarnBerry(project, request, runtime)
-    elif name in ("uv", "pip"):
-        from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.python import inspect_python
+        return YarnBerry(project, request, runtime)
+    from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.python import inspect_python
 
-        python = inspect_python(request.python, run)
-        if name == "uv":
-            from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.uv import Uv
+    python = inspect_python(request.python, run)
+    if name == "uv":
+        from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.uv import Uv
 
-            return Uv(project, request, python, run)
-        from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.pip import Pip
+        return Uv(project, request, python, run)
+    from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.pip import Pip
 
-        return Pip(project, request, python)
-    # The lockfile can be read, but nothing here can install from it yet.
-    raise ApphostError(f"{name} is not supported", project.lockfile.path, "Use npm, or set the manager to none.")
+    return Pip(project, request, python)

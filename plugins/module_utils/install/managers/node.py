@@ -144,6 +144,7 @@ class NodeManager(Manager):
     def scripts_failed(self, allowed: t.Mapping[str, Installed], words: str) -> ApphostError:
         """The error for scripts that failed."""
         names = ", ".join(sorted({one.package.known_as for one in allowed.values()}))
+        # A script of a package in allow_scripts failed; often a compiler, or a library's headers, is missing.
         return ApphostError(
             f"the lifecycle scripts of {names} failed: {shortened(words, self.secrets)}",
             self.project.lockfile.path,

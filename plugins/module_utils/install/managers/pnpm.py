@@ -77,14 +77,17 @@ class Pnpm(PinnedManager):
     def check(self) -> None:
         super().check()
         if self.request.network.packed:
+            # pnpm takes archives only from its own store, in a format of its own.
             raise ApphostError(f"packed is not for pnpm {self.version}", "lockfile_install", "Use offline, or npm.")
         if self.major == 11 and int(self.runtime.version.partition(".")[0]) < 22:
+            # pnpm 11 uses a database that comes with that version of Node.js.
             what = f"pnpm {self.version} needs Node.js 22, the runtime is {self.runtime.version}"
             raise ApphostError(
                 what, self.project.manifests[""].path, "Change packageManager, or the runtime's version."
             )
         for package in self.project.lockfile.packages.values():
             if is_copied(package) and not package.dev:
+                # pnpm copies the folder (file:, dependenciesMeta.injected) as it was when somebody installed last.
                 raise ApphostError(
                     f"{package.spec} is a copy of the folder {(package.resolved or '?')[:200]}",
                     self.project.lockfile.path,

@@ -40,16 +40,17 @@ def _table(value: dict[str, t.Any], key: str) -> dict[str, t.Any]:
 def explain_pnpm(words: str, project: Project, registry: str | None, secrets: t.Sequence[str]) -> ApphostError:
     """The error for a person: what went wrong, what to do, and pnpm's own words, short and clean."""
     failures = Failures(f"pnpm install, {project.lockfile.path}", shortened(words, secrets))
-    # when: package.json was changed without pnpm install, in a way that only pnpm sees
     if re.search(r"OUTDATED_LOCKFILE|LOCKFILE_CONFIG_MISMATCH|NO_IMPORTER|BROKEN_LOCKFILE", words):
+        # package.json was changed without pnpm install, in a way that only pnpm sees.
         what = f"the lockfile does not match package.json: {failures.said}"
         return failures.error(what, project.format.remake)
     if "NO_OFFLINE_TARBALL" in words:
         missing = re.search(r"[Ff]ailed to resolve (\S+)|tarball (?:of|for) (\S+)", words)
         return failures.not_cached(next((name for name in missing.groups() if name), "") if missing else failures.said)
     if "UNSUPPORTED_ENGINE" in words:
+        # engines of a package does not take the version of the runtime.
         do = "Change the runtime's version, or set check_engines to false."
-        return failures.error(shortened(words, secrets), do)
+        return failures.error(f"a package is not for this Node.js: {failures.said}", do)
     # The archive's address has the package's name and version.
     named = re.search(r"/((?:@[^/\s]+/)?[^/\s]+)/-/[^/\s]*?-(\d+\.\d+\.\d+[^/\s]*)\.tgz", words)
     altered = f"{named[1]}@{named[2]}" if named else None

@@ -81,8 +81,9 @@ class Host:
 
     def __call__(self, argv: list[str]) -> tuple[int, str, str]:
         project = next((pathlib.Path(word[8:]) for word in argv if word.startswith("--chdir=")), self.app)
-        if f"{self.world.runtime}/bin/npm" in argv and self.archive is not None:
-            (project.parent / "tmp" / "yarn.tgz").write_bytes(self.archive)
+        to = next((word.partition("=")[2] for word in argv if word.startswith("--pack-destination=")), None)
+        if to and self.archive is not None:
+            (project / to / "yarn.tgz").write_bytes(self.archive)
         elif any(word.endswith(("/bin/yarn", "/bin/yarn.js")) for word in argv):
             if self.words:
                 return 1, json.dumps({"type": "error", "data": self.words}), ""

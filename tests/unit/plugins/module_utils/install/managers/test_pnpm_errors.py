@@ -1,0 +1,145 @@
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is said when an installation with pnpm fails."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import typing as t
+
+import pytest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import (
+    InstallRequest,
+    install_dependencies,
+)
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import Network
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import Policy
+
+from ..world import World
+
+HASH = "sha512-" + "A" * 86 + "=="
+REMAKE = "Run pnpm install and commit the lockfile."
+
+
+def lockfile(name: str, version: str, resolution: dict[str, str]) -> str:
+    """One that asks for one package; JSON is YAML."""
+    locator = f"{name}@{version}"
+    return json.dumps(
+        {
+            "lockfileVersion": "9.0",
+            "importers": {".": {"dependencies": {name: {"specifier": version, "version": version}}}},
+            "packages": {locator: {"resolution": resolution}},
+            "snapshots": {locator: {}},
+        }
+    )
+
+
+class Host:
+    """An app with one dependency, and a runtime with a pnpm that only pretends."""
+
+    def __init__(self, world: World, version: str = "10.33.0") -> None:
+        self.world = world
+        self.app = world.base / "pnpm-app"
+        self.app.mkdir()
+        self.write("ms", "2.1.3", {"integrity": HASH})
+        folder = world.runtime / "lib" / "node_modules" / "pnpm"
+        (folder / "bin").mkdir(parents=True)
+        (folder / "package.json").write_text(json.dumps({"name": "pnpm", "version": version}))
+        (folder / "bin" / "pnpm.cjs").write_text("")
+        (world.runtime / "bin" / "pnpm").symlink_to("../lib/node_modules/pnpm/bin/pnpm.cjs")
+        self.version = version
+        #: What pnpm says went wrong: code and message.
+        self.error: tuple[str, str] | None = None
+        #: Makes the tree.
+        self.make: t.Callable[[pathlib.Path], object] = lambda _project: None
+
+    def write(self, name: str, version: str, resolution: dict[str, str]) -> None:
+        (self.app / "package.json").write_text(json.dumps({"name": "app", "dependencies": {name: version}}))
+        (self.app / "pnpm-lock.yaml").write_text(lockfile(name, version, resolution))
+
+    def __call__(self, argv: list[str]) -> tuple[int, str, str]:
+        project = next((pathlib.Path(word[8:]) for word in argv if word.startswith("--chdir=")), None)
+        if project and self.error:
+            return 1, json.dumps({"level": "error", "code": self.error[0], "message": self.error[1]}), ""
+        if project:
+            self.make(project)
+        return 0, "", ""
+
+    def failure(self, **more: t.Any) -> str:
+        request = InstallRequest(
+            folder=str(self.app),
+            store=str(self.world.store),
+            runtime_root=str(self.world.runtime),
+            manager_version=self.version,
+            **more,
+        )
+        with pytest.raises(ApphostError) as caught:
+            install_dependencies(request, self)
+        return caught.value.message.replace(str(self.app), "app")
+
+
+def test_packed_is_not_for_pnpm(world: World) -> None:
+    words = Host(world).failure(network=Network(packed="/packed"))
+
+    assert words == "lockfile_install: packed is not for pnpm 10.33.0. Use offline, or npm."
+
+
+def test_pnpm_11_needs_another_runtime(world: World) -> None:
+    words = Host(world, "11.0.0").failure()
+
+    assert words.startswith("app/package.json: pnpm 11.0.0 needs Node.js 22, the runtime is 20.20.2. Change")
+
+
+def test_a_folder_that_pnpm_would_copy(world: World) -> None:
+    host = Host(world)
+    (host.app / "lib").mkdir()
+    (host.app / "lib" / "package.json").write_text('{"name": "lib"}')
+    host.write("lib", "file:lib", {"directory": "lib", "type": "directory"})
+
+    words = host.failure(policy=Policy(allow_sources=("lib",)))
+
+    assert "is a copy of the folder lib. Make it a link: of the folder, or a workspace" in words
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "words"),
+    [
+        (
+            "ERR_PNPM_OUTDATED_LOCKFILE",
+            "Cannot install",
+            f"the lockfile does not match package.json: ERR_PNPM_OUTDATED_LOCKFILE Cannot install. {REMAKE}",
+        ),
+        (
+            "ERR_PNPM_UNSUPPORTED_ENGINE",
+            "Unsupported engine",
+            "a package is not for this Node.js: ERR_PNPM_UNSUPPORTED_ENGINE Unsupported engine. Change the runtime's",
+        ),
+        ("ERR_PNPM_FETCH_401", "status code 401", "the registry refuses access (401). Check the registry token."),
+    ],
+)
+def test_what_pnpm_says(world: World, code: str, message: str, words: str) -> None:
+    host = Host(world)
+    host.error = (code, message)
+
+    assert host.failure().startswith(f"pnpm install, app/pnpm-lock.yaml: {words}")
+
+
+def test_what_pnpm_installed(world: World) -> None:
+    def make(project: pathlib.Path) -> None:
+        store = project / "node_modules" / ".pnpm"
+        folder = store / "evil@6.6.6" / "node_modules" / "evil"
+        folder.mkdir(parents=True)
+        (folder / "package.json").write_text('{"name": "evil", "version": "6.6.6"}')
+        (store / "lock.yaml").write_text(lockfile("evil", "6.6.6", {"integrity": HASH}))
+        (project / "node_modules" / ".modules.yaml").write_text("{}")
+
+    host = Host(world)
+    host.make = make
+
+    assert (
+        "what pnpm installed is not what the lockfile says: evil@6.6.6 is not in the lockfile; ms@2.1.3 is missing"
+        in host.failure()
+    )
