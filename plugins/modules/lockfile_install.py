@@ -155,13 +155,14 @@ options:
     description: Hosts that are asked without the proxy, separated by commas. The default is the variable C(no_proxy).
     type: str
   offline:
-    description: Ask no registry. What the manager has not in its cache on this host is an error.
+    description: Ask no registry. What the manager has not in its cache on this host is an error. Not for pip.
     type: bool
     default: false
   packed:
     description:
       - A folder or a tar on the host with the archives of all packages, which then come from nowhere else. Names in it
         do not matter, archives are known by their hashes.
+      - For npm, yarn 1, uv and pip.
     type: path
   trust_project_config:
     description:
@@ -195,7 +196,9 @@ options:
     elements: str
     default: []
   supply:
-    description: More checks of where packages come from, made when a tree is built. All of them need the network.
+    description:
+      - More checks of where packages come from, which need the network.
+      - They are made when a tree is built; one that is in the store already was built before somebody wanted to know.
     type: dict
     suboptions:
       minimum_age:
@@ -207,11 +210,11 @@ options:
         elements: str
         default: []
       signatures:
-        description: Every package must carry a signature of its registry that is right (C(npm audit signatures)).
+        description: Every package must carry a signature of its registry that is right (C(npm audit signatures)). For npm.
         type: bool
         default: false
       audit:
-        description: The lowest severity of a known vulnerability that stops the installation.
+        description: The lowest severity of a known vulnerability that stops the installation. For npm.
         type: str
         choices: [low, moderate, high, critical]
   check_engines:

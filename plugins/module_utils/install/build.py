@@ -24,6 +24,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.plan impo
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.record import Installed, make_record
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.seal import BLAME, seal
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import TreeStore
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.supply import check_age, check_installed
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import Tree, write_marker, write_sealed
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import joined
 
@@ -49,6 +50,9 @@ def build(plan: Plan, store: TreeStore, account: Account | None, run: RunCommand
         limit = plan.request.timeout
         programs = Programs(store.path("managers"), store.locks)
         job = Job(os.path.join(scratch, "work"), store.cache(manager.name), programs, account, run, limit)
+        if manager.request.supply.minimum_age is not None:
+            check_age(manager, store, plan.after().values())
+            laps.lap("supply")
         with store.caching(manager.name):
             manager.fetch(job)
         laps.lap("fetch")
@@ -58,6 +62,9 @@ def build(plan: Plan, store: TreeStore, account: Account | None, run: RunCommand
             what = f"what {manager.name} installed is not what the lockfile says: {joined(problems)}"
             do = f"Run again; when it stays so: {manager.project.format.remake}"
             raise ApphostError(what, manager.project.lockfile.path, do)
+        if manager.request.supply.signatures or manager.request.supply.audit:
+            check_installed(manager, job)
+            laps.lap("supply")
         allowed = {path: one for path, one in installed.items() if plan.may_run(one.package)}
         if allowed:
             manager.run_scripts(job, allowed)

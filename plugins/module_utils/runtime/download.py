@@ -47,11 +47,27 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
+class _Authorization(urllib.request.BaseHandler):
+    """Says who we are, to the server that was asked."""
+
+    def __init__(self, header: str) -> None:
+        self.header = header
+
+    def http_request(self, request: urllib.request.Request) -> urllib.request.Request:
+        # A redirection makes requests that the user did not ask for.
+        if not request.unverifiable:
+            request.add_unredirected_header("Authorization", self.header)
+        return request
+
+    https_request = http_request
+
+
 class Downloader:
     """One host's way out.
 
     ``ca_file`` adds to the system's authorities. ``timeout`` (s) limits each wait for the server. ``retries`` are tries
-    after the first. The usual proxy variables of the environment count.
+    after the first. The usual proxy variables of the environment count, unless ``proxy`` names one. ``authorization``
+    is a header for the server that is asked, and for no other one that it sends us to.
     """
 
     def __init__(
@@ -60,11 +76,17 @@ class Downloader:
         timeout: float = 30.0,
         retries: int = 3,
         sleep: t.Callable[[float], None] = time.sleep,
+        accept: str = _ACCEPT,
+        authorization: str | None = None,
+        proxy: str | None = None,
     ) -> None:
         self.timeout = timeout
         self.retries = retries
         self.sleep = sleep
         self.ca_file = ca_file
+        self.accept = accept
+        self.authorization = authorization
+        self.proxy = proxy
 
     @functools.cached_property
     def _opener(self) -> urllib.request.OpenerDirector:
@@ -76,8 +98,13 @@ class Downloader:
             except OSError as error:
                 why = error.strerror or str(error)
                 raise ApphostError(f"cannot be read as CA certificates ({why})", self.ca_file) from error
-        opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), _SafeRedirects())
-        opener.addheaders = [("User-Agent", "evenkeel.apphost"), ("Accept", _ACCEPT)]
+        handlers: list[urllib.request.BaseHandler] = [urllib.request.HTTPSHandler(context=context), _SafeRedirects()]
+        if self.authorization:
+            handlers.append(_Authorization(self.authorization))
+        if self.proxy:
+            handlers.append(urllib.request.ProxyHandler({"http": self.proxy, "https": self.proxy}))
+        opener = urllib.request.build_opener(*handlers)
+        opener.addheaders = [("User-Agent", "evenkeel.apphost"), ("Accept", self.accept)]
         return opener
 
     def text(self, url: str) -> str:

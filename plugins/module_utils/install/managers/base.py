@@ -167,6 +167,28 @@ class Manager(abc.ABC):
     def disagreements(self, job: Job, installed: t.Mapping[str, Installed]) -> list[Problem]:
         """How that differs from what the lockfile says; empty: it does not."""
 
+    #: The optional checks (names of ``Supply``'s fields) that it can make.
+    supplies: t.ClassVar[tuple[str, ...]] = ("minimum_age",)
+
+    def check_supplies(self) -> None:
+        """Refuse optional checks that this manager has no way to make. Raises ApphostError."""
+        supply = self.request.supply
+        for name, wanted in (("signatures", supply.signatures), ("audit", supply.audit)):
+            if wanted and name not in self.supplies:
+                raise self._no_way(name)
+
+    def _no_way(self, name: str) -> ApphostError:
+        what = f"{self.name} has no way to check this"
+        return ApphostError(what, f"supply.{name}", "Leave it out, and check it where the lockfile is made.")
+
+    def check_signatures(self, job: Job) -> None:
+        """Raise ApphostError unless every package has a right signature of its registry."""
+        raise self._no_way("signatures")
+
+    def audit(self, job: Job, level: str) -> None:
+        """Raise ApphostError for known vulnerabilities of this severity or a higher one."""
+        raise self._no_way("audit")
+
     @abc.abstractmethod
     def run_scripts(self, job: Job, allowed: t.Mapping[str, Installed]) -> None:
         """Run the lifecycle scripts of these packages, without any token. Raises ApphostError."""

@@ -62,6 +62,7 @@ class NodeManager(Manager):
     def check(self) -> None:
         check_addresses(self.request.network)
         check_scopes(self.request.network)
+        self.check_supplies()
         for package in self.project.lockfile.packages.values():
             if package.source in (Source.LINK, Source.FILE) and not package.dev and _local_path(package) is None:
                 # The lockfile has a link or an archive (file:, link:, portal:) that does not come with the app.

@@ -15,15 +15,22 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.common import App
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.node import NodeManager, as_json
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.nodescan import MODULES
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.npm_words import BROKEN_CODES
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.npm_supply import (
+    read_object,
+    unsigned,
+    vulnerable,
+)
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.npm_words import BROKEN_CODES, failure
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.npmrc import settings_file
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.packed import FOLDER, take_out
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.place import remove
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.record import Installed
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.words import shortened
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.addresses import PUBLIC_HOSTS
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.jsonfile import parse_object, read_regular_file
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Package, Source
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.npm import REMAKE, parse_lockfile
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import joined
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import disagreements, expected_packages
 
 #: Installs exactly the lockfile, runs no package's code, asks nobody but the registry.
@@ -52,6 +59,7 @@ class Npm(NodeManager):
     name = "npm"
     config_file = ".npmrc"
     separable_cache = True
+    supplies = ("minimum_age", "signatures", "audit")
 
     @property
     def version(self) -> str:
@@ -152,6 +160,32 @@ class Npm(NodeManager):
     def disagreements(self, job: Job, installed: t.Mapping[str, Installed]) -> list[Problem]:
         packages = {path: one.package for path, one in installed.items()}
         return disagreements(self.project.lockfile, packages, self.target)
+
+    def check_signatures(self, job: Job) -> None:
+        self._report(job, ["audit", "signatures", "--json"], "signatures", unsigned)
+
+    def audit(self, job: Job, level: str) -> None:
+        argv = ["audit", "--omit=dev", f"--audit-level={level}", "--json"]
+        self._report(job, argv, "audit", lambda report: vulnerable(report, level))
+
+    def _report(
+        self,
+        job: Job,
+        argv: t.Sequence[str],
+        option: str,
+        read: t.Callable[[t.Mapping[str, t.Any]], list[str] | None],
+    ) -> None:
+        code, out, err = job.call([self.runtime.npm, *argv], self.environment())
+        problems = read(read_object(out))
+        if problems is None:
+            # when: the registry has no audits or no signatures, or does not answer
+            words = failure(out, err)[1] or str(read_object(out).get("message") or "")
+            what = f"npm {argv[0]} gives no answer: {shortened(words, self.secrets)}"
+            raise ApphostError(what, f"supply.{option}", "Does this registry have it? Else leave the option out.")
+        if code and problems:
+            # when: a package has a known vulnerability, or no right signature
+            do = "Update what the lockfile has, or leave the option out if you know better."
+            raise ApphostError(joined(problems), f"supply.{option}, {self.project.lockfile.path}", do)
 
     def run_scripts(self, job: Job, allowed: t.Mapping[str, Installed]) -> None:
         self.rebuild(job, allowed, **self._settings(job))

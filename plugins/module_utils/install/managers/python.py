@@ -161,6 +161,7 @@ class PythonManager(Manager):
 
     def check(self) -> None:
         check_addresses(self.request.network)
+        self.check_supplies()
         for registry in self.request.network.registries:
             if registry.scope is not None:
                 # npm chooses a registry by the scope of a package's name; for Python all of them are asked.

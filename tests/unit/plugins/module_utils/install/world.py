@@ -28,6 +28,8 @@ class FakeNpm:
         self.calls: list[list[str]] = []
         #: Answers of ``npm ci`` before it succeeds: npm's error object.
         self.failures: list[dict[str, str]] = []
+        #: Answers to other commands: status and output.
+        self.answers: dict[str, tuple[int, str]] = {}
         #: What the scratch folder held when npm ran: file -> content.
         self.seen: dict[str, str] = {}
         #: Makes the tree.
@@ -53,6 +55,8 @@ class FakeNpm:
         if not program:
             return 0, "", ""
         command = argv[program + 1]
+        if command in self.answers:
+            return (*self.answers[command], "")
         project = pathlib.Path(next(word for word in argv if word.startswith("--chdir=")).partition("=")[2])
         for name in ("package.json", "package-lock.json", ".npmrc", "../home/.npmrc"):
             self.seen[f"{command} {name}"] = (project / name).read_text()
