@@ -34,6 +34,7 @@ def export_tree(store: TreeStore, identity: str, path: str) -> str:
     with store.using(identity):
         tree = store.find(identity)
         if tree is None:
+            # The host that builds for the others has thrown the tree away meanwhile, or never built it.
             raise ApphostError(f"the store has no tree {identity[:12]}", store.root, "Install it on this host first.")
         base = store.tree_path(identity)
         with open(path, "xb") as file:
@@ -99,6 +100,7 @@ def import_tree(
             tree = _sealed_again(final, products, identity, path, outside, as_root=store.account is not None)
             code, _out, err = run(["sync", "--file-system", final])
             if code:
+                # The disk has errors, or went away.
                 raise ApphostError(f"cannot be written to the disk: {err.strip()[:300]}", final, "Check the disk.")
             store.publish(final, identity)
             return tree

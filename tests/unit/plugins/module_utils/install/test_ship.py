@@ -112,6 +112,10 @@ def changed_content(member: tarfile.TarInfo, content: bytes) -> tuple[tarfile.Ta
     return member, b"evil" if member.name.endswith("ms/index.js") else content
 
 
+def another_list(member: tarfile.TarInfo, content: bytes) -> tuple[tarfile.TarInfo, bytes]:
+    return member, b"{}" if member.name.endswith("/.apphost-files.json") else content
+
+
 def left_out(member: tarfile.TarInfo, content: bytes) -> tuple[tarfile.TarInfo, bytes] | None:
     return None if member.name.endswith("ms/index.js") else (member, content)
 
@@ -143,6 +147,10 @@ def a_pipe(member: tarfile.TarInfo, content: bytes) -> tuple[tarfile.TarInfo, by
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        (
+            another_list,
+            r"the shipped tree's list of files is not that of its \.apphost-tree\.json\. Ship it again\.",
+        ),
         (changed_content, "the shipped tree is not what was sealed: node_modules/ms/index.js was changed"),
         (left_out, "the shipped tree is not what was sealed: node_modules/ms/index.js is gone"),
         (renamed("../evil.js"), r"holds the path '\.\./evil\.js', which leads out of the tree"),
@@ -151,7 +159,7 @@ def a_pipe(member: tarfile.TarInfo, content: bytes) -> tuple[tarfile.TarInfo, by
         (linked("/etc/shadow"), "is a symbolic link out of the tree"),
         (a_pipe, "which is neither file, folder nor link"),
     ],
-    ids=["changed", "missing", "outside", "through a link", "no product", "link", "pipe"],
+    ids=["list", "changed", "missing", "outside", "through a link", "no product", "link", "pipe"],
 )
 def test_a_tar_that_somebody_made_is_refused(
     shipment: Shipment,
@@ -170,6 +178,15 @@ def test_a_tar_that_somebody_made_is_refused(
 def test_another_tree_than_was_asked_for(shipment: Shipment) -> None:
     with pytest.raises(ApphostError, match="holds no tree 000000000000"):
         import_tree(shipment.other, "0" * 64, str(shipment.tar), shipment.digest, (), nothing)
+
+
+def test_a_disk_that_cannot_be_written_to(shipment: Shipment) -> None:
+    def run(_argv: list[str]) -> tuple[int, str, str]:
+        return 1, "", "sync: Input/output error\n"
+
+    with pytest.raises(ApphostError, match=r"cannot be written to the disk: sync: Input/output error\. Check"):
+        import_tree(shipment.other, shipment.identity, str(shipment.tar), shipment.digest, (), run)
+    assert shipment.other.find(shipment.identity) is None
 
 
 def test_a_tree_that_is_not_there(shipment: Shipment) -> None:
