@@ -204,6 +204,13 @@ SECTIONS = (
         cure="Run again; when it stays so, make the lockfile again.",
     ),
     Section(
+        "Shipping a built tree",
+        "A tree that was built on one host is taken in by another one only as it was sealed there.",
+        ("install/ship.py",),
+        cause="The tar was cut off or changed on its way, or it is another one.",
+        cure="Ship it again.",
+    ),
+    Section(
         "Store and placing",
         "A built tree is kept in the store, and put into the app's folder from there.",
         ("install/store.py", "install/place.py", "install/size.py"),

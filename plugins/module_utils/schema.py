@@ -231,6 +231,20 @@ class Integer(Number):
 
 
 @dataclass(frozen=True)
+class Flag(Kind):
+    """A boolean."""
+
+    def words(self) -> str:
+        return "boolean"
+
+    def read(self, value: t.Any, path: str, reading: Reading) -> bool | None:
+        if isinstance(value, bool):
+            return value
+        reading.add(path, not_a("a boolean", value))
+        return None
+
+
+@dataclass(frozen=True)
 class Variable(Kind):
     """The value of an environment variable: a string, a number or a boolean; becomes a string.
 

@@ -210,7 +210,7 @@ options:
         elements: str
         default: []
       signatures:
-        description: Every package must carry a signature of its registry that is right (C(npm audit signatures)). For npm.
+        description: Every package must carry a right signature of its registry (C(npm audit signatures)). For npm.
         type: bool
         default: false
       audit:

@@ -48,14 +48,38 @@ options:
       does. Without it all stay.
     type: int
   registry:
-    description: Address of the package registry. Without it the package manager's own default is used.
+    description: Address of the registry of Node.js packages, for apps that name none. Without it the package manager's
+      own default is used.
     type: str
   registry_token:
     description: Token for O(registry). It reaches no log, no command line and no file that stays.
     type: str
+  registry_tokens:
+    description: Tokens for registries that apps name, by address. They reach no log, no command line and no file that
+      stays.
+    type: json
   ca_file:
-    description: A file on the host with certificates of authorities to trust besides the system's, for O(registry).
+    description: A file on the host with certificates of authorities to trust besides the system's, for registries.
     type: path
+  proxy:
+    description: Address of a proxy on the way to registries. The default is what the variables C(https_proxy) and
+      C(http_proxy) say.
+    type: str
+  no_proxy:
+    description: Hosts that are asked without the proxy, separated by commas.
+    type: str
+  offline:
+    description: Ask no registry; take packages from the caches of the host.
+    type: bool
+    default: false
+  store_max_bytes:
+    description: How large the host's store of built dependency trees may be, such as V(10G); trees that a release uses
+      stay, and are not counted. Without it there is no limit.
+    type: str
+  store_max_age:
+    description: Days after which a tree that no release uses is deleted from the store.
+    type: float
+    default: 30
 notes:
   - Needs root on the host.
 seealso:
@@ -110,7 +134,6 @@ import zlib
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, run_module, runner
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import Network, Registry
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release import host
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.manifest import parse_manifest
@@ -127,7 +150,14 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "keep": {"type": "int"},
     "registry": {"type": "str"},
     "registry_token": {"type": "str", "no_log": True},
+    # JSON, as the secrets are.
+    "registry_tokens": {"type": "json", "no_log": True},
     "ca_file": {"type": "path"},
+    "proxy": {"type": "str", "no_log": True},
+    "no_proxy": {"type": "str"},
+    "offline": {"type": "bool", "default": False},
+    "store_max_bytes": {"type": "str"},
+    "store_max_age": {"type": "float", "default": 30},
 }
 
 
@@ -140,13 +170,24 @@ def make_stage(module: AnsibleModule) -> Stage:
         manifest=manifest,
         secrets=json.loads(options["secrets"] or "{}"),
         run=runner(module),
-        network=_network(options),
+        host_options=_host_options(options),
     )
 
 
-def _network(options: dict[str, t.Any]) -> Network:
-    url, token = options["registry"], options["registry_token"]
-    return Network((Registry(url, token=token),) if url else (), ca_file=options["ca_file"])
+def _host_options(options: dict[str, t.Any]) -> dict[str, t.Any]:
+    """What the host says about the way to packages."""
+    names = (
+        "registry",
+        "registry_token",
+        "ca_file",
+        "proxy",
+        "no_proxy",
+        "offline",
+        "store_max_bytes",
+        "store_max_age",
+    )
+    tokens = json.loads(options["registry_tokens"] or "{}")
+    return {**{name: options[name] for name in names}, "registry_tokens": tokens}
 
 
 def unpack_data(data: str, folder: str) -> str:

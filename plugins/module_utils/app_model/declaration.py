@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import shlex
 
+from ansible_collections.evenkeel.apphost.plugins.module_utils.app_model.dependencies import DEPENDENCIES
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import BUILD_USER
 from ansible_collections.evenkeel.apphost.plugins.module_utils.schema import (
     UNPRINTABLE,
@@ -78,12 +79,6 @@ DOMAIN = Text(
     r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
     "a host name in lower-case letters (no scheme, port or wildcard)",
 )
-PACKAGE = Text(
-    r"(@[a-z0-9~-][a-z0-9._~-]*/)?[a-zA-Z0-9~-][a-zA-Z0-9._~-]*",
-    "the name of a package (such as sharp or @scope/name, without a version)",
-    214,  # the npm registry's own limit
-)
-
 SOURCE = OneOf(
     "type",
     {
@@ -123,21 +118,6 @@ RUNTIME = Record(
             required=True,
         ),
         "root": Field(Derived("path"), "The folder where this version is installed."),
-    }
-)
-
-DEPENDENCIES = Record(
-    {
-        "manager": Field(
-            Choice(("auto", "npm", "none")),
-            "What installs the dependencies. `auto` goes by the lockfile it finds; `none` installs nothing.",
-            default="auto",
-        ),
-        "allow_scripts": Field(
-            ListOf(PACKAGE),
-            "Packages whose install scripts may run. The scripts of all others are not run.",
-            default=[],
-        ),
     }
 )
 

@@ -18,7 +18,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request i
     Supply,
 )
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import Bounds
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import Policy
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import PYTHON, Policy
 
 Options = t.Mapping[str, t.Any]
 
@@ -64,6 +64,17 @@ def install_request(folder: str, store: str, options: Options) -> InstallRequest
         cache_bytes=parse_size(options, "cache_max_bytes") or CACHE_BYTES,
         **plain,
     )
+
+
+def app_options(dependencies: Options, host: Options, manager: str | None) -> dict[str, t.Any]:
+    """The options for an app whose ``dependencies`` say so, on a host that says the rest; what the app says counts.
+
+    The host's registry is one of Node.js packages, and its token is for no other one. ``manager`` is the lockfile's.
+    """
+    own = {name: value for name, value in dependencies.items() if value is not None}
+    shared = ("registry", "registry_token")
+    others = "registry" in own or manager in PYTHON
+    return {**{name: value for name, value in host.items() if not (others and name in shared)}, **own}
 
 
 def parse_size(options: Options, name: str) -> int | None:

@@ -54,7 +54,7 @@ def environment_file(environment: t.Mapping[str, str], where: str) -> bytes:
 
 def search_path(runtime_bin: str, app_folder: str) -> str:
     """The ``PATH`` of everything that runs from a release: its runtime first, then its own programs."""
-    return f"{runtime_bin}:{app_folder}/node_modules/.bin:{SYSTEM_PATH}"
+    return f"{runtime_bin}:{app_folder}/node_modules/.bin:{app_folder}/.venv/bin:{SYSTEM_PATH}"
 
 
 def launcher(app: str, release: str, process: str, command: str, app_folder: str, runtime_bin: str) -> bytes:

@@ -24,7 +24,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer
     InstallResult,
     install_dependencies,
 )
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import Network
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.options import app_options, install_request
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release import host
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.environment import environment_file, launcher
@@ -74,7 +74,8 @@ class Stage:
     manifest: Manifest
     secrets: t.Mapping[str, str]
     run: RunCommand
-    network: Network = field(default_factory=Network)
+    #: Options of ``lockfile_install`` that are the host's: ``registry``, ``registry_tokens``, ``ca_file`` …
+    host_options: t.Mapping[str, t.Any] = field(default_factory=dict, repr=False)
     install: t.Callable[[InstallRequest, RunCommand], InstallResult] = install_dependencies
     group_id: t.Callable[[str], int] = lambda name: grp.getgrnam(name).gr_gid
     chown: Chown = os.chown
@@ -219,15 +220,11 @@ class Stage:
             raise ApphostError(f"holds {count} files instead of {self.manifest['artifact']['files']}", bundle)
 
     def _install(self, folder: str) -> InstallResult:
-        options = self.manifest["dependencies"]
-        request = InstallRequest(
-            folder=folder,
-            store=self.layout.store,
-            runtime_root=self.manifest["runtime"]["root"],
-            manager=options["manager"],
-            allow_scripts=tuple(options["allow_scripts"]),
-            network=self.network,
-        )
+        lockfile = self.manifest["lockfile"]
+        manager = lockfile["manager"] if lockfile else None
+        runtime = {"runtime_root": self.manifest["runtime"]["root"]}
+        options = app_options(self.manifest["dependencies"], {**self.host_options, **runtime}, manager)
+        request = install_request(folder, self.layout.store, options)
         return self.install(request, self.run)
 
     def _finish(self, staging: str) -> None:

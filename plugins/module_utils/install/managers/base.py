@@ -178,6 +178,7 @@ class Manager(abc.ABC):
                 raise self._no_way(name)
 
     def _no_way(self, name: str) -> ApphostError:
+        # when: supply asks for something that this package manager cannot tell
         what = f"{self.name} has no way to check this"
         return ApphostError(what, f"supply.{name}", "Leave it out, and check it where the lockfile is made.")
 

@@ -16,7 +16,7 @@ from ansible_collections.evenkeel.apphost.plugins.filter import resolve_apps as 
 
 from tests.unit.app_examples import app
 
-PLAIN = {dict, list, str, int, float, type(None)}
+PLAIN = {dict, list, str, int, float, type(None), bool}
 
 
 def evaluate(expression: str, variables: str) -> t.Any:

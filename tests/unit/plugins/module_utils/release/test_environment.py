@@ -125,7 +125,8 @@ def test_a_launcher_gives_the_release_s_own_programs_and_names(tmp_path: Path) -
         "APPHOST_INSTANCE=3000",
         "APPHOST_PROCESS=web",
         "APPHOST_RELEASE=1.0-0123456789",
-        f"PATH={tmp_path}/runtime/bin:{tmp_path}/it's an app/node_modules/.bin:/usr/local/bin:/usr/bin:/bin",
+        f"PATH={tmp_path}/runtime/bin:{tmp_path}/it's an app/node_modules/.bin:{tmp_path}/it's an app/.venv/bin"
+        ":/usr/local/bin:/usr/bin:/bin",
     ]
 
 

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
 import stat
 import tarfile
+import typing as t
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.release.manifest 
 
 from .test_bundle import app, write_app
 
+HOST_OPTIONS = {"registry": "https://registry.invalid", "registry_token": "token", "ca_file": "/ca.crt"}
 NETWORK = Network((Registry("https://registry.invalid", token="token"),), ca_file="/ca.crt")
 SECRETS = {"PASSWORD": 'hun"ter2'}
 
@@ -69,7 +72,7 @@ class World:
             manifest=bundle.manifest,
             secrets=SECRETS if secrets is None else secrets,
             run=self.run,
-            network=NETWORK,
+            host_options=HOST_OPTIONS,
             install=self.install,
             group_id=self.group_id,
             chown=self.chown,
@@ -182,6 +185,42 @@ def test_dependencies_are_installed_as_the_release_says(world: World) -> None:
             network=NETWORK,
         )
     ]
+
+
+def test_what_an_app_says_comes_before_what_its_host_says(world: World) -> None:
+    own = {"url": "https://acme.invalid/", "scope": "@acme", "user": None}
+    bundle = world.bundle(
+        dependencies={
+            "manager": "none",
+            "allow_scripts": [],
+            "registry": "https://app.invalid",
+            "registries": [own],
+            "max_size": "250M",
+            "supply": {"minimum_age": 3, "allow_young": ["a"], "signatures": False, "audit": None},
+        }
+    )
+    stage = world.stage(bundle)
+    # The host's own token is not for the app's registry.
+    tokens = {"registry_tokens": {"https://acme.invalid": "2"}}
+    dataclasses.replace(stage, host_options={**HOST_OPTIONS, **tokens}).carry_out(bundle.path)
+
+    request = world.requests[0]
+    assert [(known.url, known.scope, known.token) for known in request.network.registries] == [
+        ("https://app.invalid", None, None),
+        ("https://acme.invalid/", "@acme", "2"),
+    ]
+    assert (request.max_size, request.supply.minimum_age, request.network.ca_file) == (262144000, 3, "/ca.crt")
+
+
+def test_a_hosts_registry_of_node_packages_is_no_index_of_python_packages(world: World) -> None:
+    bundle = world.bundle()
+    lockfile = {"path": "uv.lock", "sha256": "0" * 64, "manager": "uv"}
+    manifest = t.cast(Any, {**bundle.manifest, "lockfile": lockfile})
+    stage = dataclasses.replace(world.stage(bundle), manifest=manifest)
+
+    stage._install(str(world.runtime))
+
+    assert world.requests[0].network == Network(ca_file="/ca.crt")
 
 
 def test_staging_again_changes_nothing(world: World) -> None:
