@@ -93,12 +93,16 @@ class Source:
                 return None
             statement = block[position - 1]
 
-    def _comment_above(self, line: int) -> str | None:
+    def _comment_above(self, line: int) -> str:
+        """The comment above a line, as a sentence; ``when:`` may stand in front of it."""
         found: list[str] = []
         while line - 1 in self._comments:
             line -= 1
             found.insert(0, self._comments[line])
-        return " ".join(found) or None
+        text = " ".join(found).removeprefix("when: ")
+        if text.partition(" ")[0].isalpha():
+            text = text[0].upper() + text[1:]
+        return text if not text or text.endswith(".") else f"{text}."
 
 
 def _assigned(statement: ast.stmt, name: str) -> Iterator[ast.expr]:

@@ -16,7 +16,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer
     install_dependencies,
 )
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers import uv
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import Network, Registry
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import Network, Registry, Supply
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import Policy
 
 from ..world import World
@@ -170,6 +170,13 @@ def test_something_else_was_installed(world: World) -> None:
         "what pip installed is not what the lockfile says: evil@6.6 is not in the lockfile; six@1.0 is missing"
         in host.failure()
     )
+
+
+@pytest.mark.parametrize(("name", "value"), [("signatures", True), ("audit", "high")])
+def test_what_pip_cannot_check(world: World, name: str, value: t.Any) -> None:
+    words = Host(world, "pip").failure(supply=Supply(**{name: value}))
+
+    assert words.startswith(f"supply.{name}: pip has no way to check this. Leave it out")
 
 
 def test_a_python_without_pip(world: World) -> None:
