@@ -59,6 +59,7 @@ def parse_settings(content: bytes, path: str) -> dict[str, t.Any]:
     """The settings in a ``pnpm-workspace.yaml``; ``path`` names it in errors. Raises ApphostError."""
     documents = parse_documents(content, path, MEND) if content.strip() else [None]
     if len(documents) != 1 or not isinstance(documents[0], (dict, type(None))):
+        # The file is a list or a text, or has several documents.
         raise ObjectReader(path, MEND).error("is no map of settings")
     return documents[0] or {}
 

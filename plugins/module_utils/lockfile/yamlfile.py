@@ -185,9 +185,8 @@ class _Reader:
             if frame.waiting:
                 frame.put(None)
         else:
-            # A list may stand below its key without being further in.
-            below_key = frame.is_at(indent, dict)
-            frame = self._nest(frame, indent, [], below_key)
+            # It may stand below its key without being further in.
+            frame = self._nest(frame, indent, [])
         frame.waiting = True
         return frame
 
@@ -211,9 +210,9 @@ class _Reader:
         frame.waiting = True
         return frame
 
-    def _nest(self, frame: _Frame, indent: int, items: t.Any, below_key: bool = False) -> _Frame:
+    def _nest(self, frame: _Frame, indent: int, items: t.Any) -> _Frame:
         """The new map or list that begins at ``indent`` and is the value that ``frame`` waits for."""
-        if not frame.waiting or frame.explicit or not (indent > frame.indent or below_key):
+        if not frame.waiting or frame.explicit:
             raise ValueError("the indentation does not fit")
         if len(self.stack) >= MAX_DEPTH:
             raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import random
 import time
 import typing as t
@@ -288,6 +289,23 @@ def test_what_configures_pnpm_is_listed_beside_the_packages() -> None:
     assert config.dev and config.integrity and config.path not in (*lockfile.needs, *lockfile.wants)
     # pnpm's own version, which may be recorded in the same place, is none of the project's packages.
     assert list(recorded_lockfile("manager/pnpm11").packages) == ["ms@2.1.3"]
+
+
+def test_what_configures_pnpm_may_need_more() -> None:
+    front = {
+        "lockfileVersion": "9.0",
+        "importers": {".": {"configDependencies": {"a": {"specifier": "1.0.0", "version": "1.0.0"}}}},
+        "packages": {"a@1.0.0": entry(), "b@2.0.0": entry(), "pnpm@11.0.0": entry()},
+        "snapshots": {
+            "a@1.0.0": {"optionalDependencies": {"b": "2.0.0"}},
+            "b@2.0.0": {"dependencies": {"a": "1.0.0"}},
+            "pnpm@11.0.0": {},
+        },
+    }
+    packages = parsed(json.dumps(front).encode() + b"\n---\n" + lock()).packages
+
+    assert set(packages) == {"config:a@1.0.0", "config:b@2.0.0"}
+    assert all(package.dev and not package.needs and not package.wants for package in packages.values())
 
 
 def test_the_digest_is_of_what_decides_the_tree() -> None:

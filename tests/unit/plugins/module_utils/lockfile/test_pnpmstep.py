@@ -301,6 +301,10 @@ def test_overrides_change_what_projects_ask_for() -> None:
     assert found({"x@1||>2>a@1": "^2.0.0"}, "^1.0.0", "^2.0.0") == []
     assert found({"a": "-"}, "^1.0.0", "-") == []
     assert found({"a": "$b"}, "^1.0.0", "^2.0.0", direct="^2.0.0") == []
+    # The project asks for another range of b now.
+    content = lock({"a@2.0.0": entry()}, {"a": (">=2", "2.0.0")}, overrides={"a": ">=2"})
+    own = manifest({"dependencies": {"a": "1"}, "devDependencies": {"b": "^2.0.0"}}, {"overrides": {"a": "$b"}})
+    assert "pnpm-lock.yaml was made with other overrides (a: >=2)" in in_step(parsed(content, {"": own}), {"": own})
     assert found({"b": "2.0.0"}, "^1.0.0", "^2.0.0") == [
         "package.json asks a ^1.0.0, pnpm-lock.yaml was made for ^2.0.0"
     ]
@@ -315,16 +319,18 @@ def test_what_packages_are_extended_by() -> None:
 
 
 def test_ignored_optional_dependencies_are_patterns() -> None:
-    content = lock(ignoredOptionalDependencies=["@s/*", "!@s/kept", "a*b*c"])
+    content = lock(ignoredOptionalDependencies=["@s/*", "!@s/kept", "a*b*c", "x-y*y-z"])
     for name, ignored in (
         ("@s/a", True),
         ("@s/kept", False),
         ("abc", True),
         ("aXbYc", True),
         ("acb", False),
+        ("x-y-y-z", True),
+        ("x-y-z", False),
         ("s", False),
     ):
-        settings_now = {"ignoredOptionalDependencies": ["a*b*c", "@s/*", "!@s/kept"]}
+        settings_now = {"ignoredOptionalDependencies": ["x-y*y-z", "a*b*c", "@s/*", "!@s/kept"]}
         manifests = {"": manifest({"optionalDependencies": {name: "1"}}, settings_now)}
         assert (in_step(parsed(content, manifests), manifests) == []) == ignored
     content = lock(ignoredOptionalDependencies=["*a" * 50 + "b"])

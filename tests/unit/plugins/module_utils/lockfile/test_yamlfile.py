@@ -95,6 +95,7 @@ def test_several_documents() -> None:
     assert read("a: 1\n--- # next\n- b\n...\n") == [{"a": 1}, ["b"]]
     assert read("---\n---\na: 1\n") == [None, {"a": 1}]
     assert read("# only a comment\n") == [None]
+    assert read("- a # b: c\n- d #: e\n") == [["a", "d"]]
 
 
 def test_the_order_of_keys_is_the_files() -> None:
