@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 
 from benchmarks import deploy as bench_deploy
+from benchmarks import install as bench_install
 from devtools import checks, demo, environment
 from devtools.lab import command as lab
 from devtools.outcome import Check, run_all
@@ -74,8 +75,11 @@ def _parser() -> argparse.ArgumentParser:
     lab.add_arguments(command("lab", lab.run, "start, reboot, list and remove fleets of Debian hosts in containers"))
 
     bench = command("bench", bench_deploy.run, "compare with what users would do instead")
-    which = bench.add_subparsers(required=True, metavar="deploy")
+    which = bench.add_subparsers(required=True, metavar="deploy|install")
     bench_deploy.add_arguments(which.add_parser("deploy", help="a rolling deploy"))
+    install = which.add_parser("install", help="installing dependencies")
+    install.set_defaults(run=bench_install.run)
+    bench_install.add_arguments(install)
     return parser
 
 
