@@ -12,11 +12,7 @@ import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import Account
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.contents import (
-    CONTENTS,
-    RECORD,
-    read_contents,
-)
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.contents import CONTENTS, RECORD
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.programs import Programs
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.place import remove
@@ -111,8 +107,7 @@ def _seal(
     """Seal what was built, and write down what it is."""
     manager = plan.manager
     moment = int(time.time())
-    seal(final, products, as_root, moment, manager.outside)
-    contents = read_contents(final, products)
+    contents = seal(final, products, as_root, moment, manager.outside)
     record = make_record(
         final,
         products,

@@ -11,6 +11,8 @@ import os
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.fill import opened
+
 #: Files of ours in a tree: the marker, the record of packages, and the contents themselves.
 MARKER = ".apphost-tree.json"
 RECORD = ".apphost-packages.json"
@@ -34,6 +36,15 @@ class Contents:
     folders: set[str] = field(default_factory=set)
     #: Sizes of the files in bytes; not written down.
     sizes: dict[str, int] = field(default_factory=dict)
+
+    def add_file(self, path: str, status: os.stat_result, sha256: str) -> None:
+        """Take up a file that is neither folder nor link."""
+        if os.path.basename(path) in _LATER:
+            return
+        self.files[path] = sha256
+        self.sizes[path] = status.st_size
+        if status.st_mode & 0o111:
+            self.programs.add(path)
 
     def dump(self) -> bytes:
         """As the bytes of a file."""
@@ -92,30 +103,35 @@ def _read(base: str, folder: str, contents: Contents) -> None:
     todo = [folder]
     while todo:
         folder = todo.pop()
-        with os.scandir(os.path.join(base, folder)) as entries:
+        # Relative to the open folder: the way to it is looked up once.
+        with opened(os.path.join(base, folder)) as descriptor, os.scandir(descriptor) as entries:
             for entry in entries:
                 path = f"{folder}/{entry.name}"
                 if entry.is_symlink():
-                    contents.links[path] = os.readlink(entry.path)
+                    contents.links[path] = os.readlink(entry.name, dir_fd=descriptor)
                 elif entry.is_dir(follow_symlinks=False):
                     contents.folders.add(path)
                     todo.append(path)
-                elif entry.name not in _LATER:
-                    _read_file(entry, path, contents)
+                else:
+                    regular = entry.is_file(follow_symlinks=False)
+                    sha256 = file_sha256(entry.name, descriptor) if regular else ""
+                    contents.add_file(path, entry.stat(follow_symlinks=False), sha256)
 
 
-def _read_file(entry: os.DirEntry[str], path: str, contents: Contents) -> None:
-    status = entry.stat(follow_symlinks=False)
-    contents.files[path] = file_sha256(entry.path) if entry.is_file(follow_symlinks=False) else ""
-    contents.sizes[path] = status.st_size
-    if status.st_mode & 0o111:
-        contents.programs.add(path)
+def file_sha256(path: str, folder: int | None = None) -> str:
+    """SHA-256 (hex) of a regular file, relative to an open folder; a link is not followed. Raises ``OSError``."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        return sha256_of(descriptor, os.fstat(descriptor).st_size)
+    finally:
+        os.close(descriptor)
 
 
-def file_sha256(path: str) -> str:
-    """SHA-256 (hex) of a regular file; a link is not followed. Raises ``OSError``."""
+def sha256_of(descriptor: int, size: int) -> str:
+    """SHA-256 (hex) of an open file that has about ``size`` bytes."""
     digest = hashlib.sha256()
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
+    # No large buffer for each of thousands of small files.
+    chunk_size = min(size + 1, _CHUNK)
+    while chunk := os.read(descriptor, chunk_size):
+        digest.update(chunk)
     return digest.hexdigest()

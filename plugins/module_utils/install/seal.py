@@ -15,6 +15,8 @@ import stat
 import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.contents import Contents, sha256_of
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.fill import opened
 
 _FOLDER = _PROGRAM = 0o755
 _FILE = 0o644
@@ -23,28 +25,27 @@ _FILE = 0o644
 BLAME = "Take the package whose script makes it out of allow_scripts, or tell its authors."
 
 
-def seal(base: str, products: t.Iterable[str], as_root: bool, moment: int, outside: t.Collection[str] = ()) -> None:
+def seal(base: str, products: t.Iterable[str], as_root: bool, moment: int, outside: t.Collection[str] = ()) -> Contents:
     """Give every file of the folders ``products`` below ``base`` to root with mode 0644 or 0755, every folder 0755.
 
     Files get the modification time ``moment`` (seconds): one that is written later shows. Only to be called when no
     process of the build is left. Refused are devices, sockets and pipes, files with a second name, and symbolic links
     that lead out of the products, but for those to ``outside``: folders of the project (relative to ``base``) or
-    absolute paths, exactly these.
+    absolute paths, exactly these. Returns what was sealed: nothing can change it any more, so every file is opened
+    once, to give it away and to read it.
     """
     sealing = _Sealing(base, tuple(products), as_root, moment, frozenset(outside))
     for product in sealing.products:
         top = os.path.join(base, product)
         if os.path.islink(top):
             raise ApphostError("is a symbolic link; a package must not make one there", top, BLAME)
-        for folder, folders, names in os.walk(top, onerror=_raise):
-            for name in [*folders, *names]:
-                sealing.seal(os.path.join(folder, name))
-        sealing.seal(top)
+        sealing.seal_folder(product, top, None)
+        # A stack instead of recursion: how deep a tree is, is not ours to say.
+        folders = [product]
+        while folders:
+            folders += sealing.seal_names(folders.pop())
     sealing.check_names()
-
-
-def _raise(error: OSError) -> None:
-    raise error
+    return sealing.contents
 
 
 class _Sealing:
@@ -56,44 +57,94 @@ class _Sealing:
         self.as_root = as_root
         self.moment = moment
         self.outside = outside
+        self.contents = Contents()
         #: Device and inode of files with several names -> the names so far.
         self.names: dict[tuple[int, int], list[str]] = {}
 
-    def seal(self, path: str) -> None:
-        status = os.lstat(path)
-        if stat.S_ISLNK(status.st_mode):
-            self._check_link(path)
-        elif stat.S_ISREG(status.st_mode):
-            if status.st_nlink > 1:
-                # It would be given away, and made readable, under its other names too: all must be in the tree.
-                names = self.names.setdefault((status.st_dev, status.st_ino), [])
-                names.append(path)
-                if len(names) < status.st_nlink:
-                    return
-                del self.names[status.st_dev, status.st_ino]
-            os.chmod(path, _PROGRAM if status.st_mode & 0o111 else _FILE)
-            os.utime(path, (self.moment, self.moment))
-        elif stat.S_ISDIR(status.st_mode):
-            os.chmod(path, _FOLDER)
-        else:
-            raise ApphostError("is neither file, folder nor link; a package must not make one", path, BLAME)
+    def seal_names(self, folder: str) -> list[str]:
+        """Seal what is in a folder (relative to the base); returns the folders in it."""
+        folders = []
+        # Relative to the open folder: the way to it is looked up once.
+        with opened(os.path.join(self.base, folder)) as descriptor, os.scandir(descriptor) as entries:
+            for entry in entries:
+                path = f"{folder}/{entry.name}"
+                if entry.is_symlink():
+                    self._seal_link(path, entry.name, descriptor)
+                elif entry.is_dir(follow_symlinks=False):
+                    self.seal_folder(path, entry.name, descriptor)
+                    folders.append(path)
+                elif entry.is_file(follow_symlinks=False):
+                    self._seal_file(path, entry.name, descriptor)
+                else:
+                    raise self._refused(path, "is neither file, folder nor link; a package must not make one")
+        return folders
+
+    def seal_folder(self, path: str, name: str, parent: int | None) -> None:
+        """Seal a folder called ``name`` in an open one, so that it can be opened."""
+        os.chmod(name, _FOLDER, dir_fd=parent)
+        self._give(name, parent)
+        self.contents.folders.add(path)
+
+    def _seal_link(self, path: str, name: str, folder: int) -> None:
+        target = os.readlink(name, dir_fd=folder)
+        if not self._is_allowed(path, target):
+            raise self._refused(path, f"is a symbolic link out of the tree, to {target[:200]!r}")
+        self._give(name, folder)
+        self.contents.links[path] = target
+
+    def _seal_file(self, path: str, name: str, folder: int) -> None:
+        descriptor = _open(name, folder)
+        try:
+            status = os.fstat(descriptor)
+            self.contents.add_file(path, status, sha256_of(descriptor, status.st_size))
+            if status.st_nlink > 1 and not self._has_all_names(path, status):
+                return
+            mode = _PROGRAM if status.st_mode & 0o111 else _FILE
+            if stat.S_IMODE(status.st_mode) != mode:
+                os.fchmod(descriptor, mode)
+            os.utime(descriptor, (self.moment, self.moment))
+            self._give(name, folder)
+        finally:
+            os.close(descriptor)
+
+    def _give(self, name: str, folder: int | None) -> None:
         if self.as_root:
-            os.lchown(path, 0, 0)
+            os.chown(name, 0, 0, dir_fd=folder, follow_symlinks=False)
+
+    def _has_all_names(self, path: str, status: os.stat_result) -> bool:
+        """Whether all names of a file with several are in the tree: it is given away under its others too."""
+        inode = (status.st_dev, status.st_ino)
+        names = self.names.setdefault(inode, [])
+        names.append(path)
+        return len(names) == status.st_nlink and bool(self.names.pop(inode))
 
     def check_names(self) -> None:
         """Refuse files that have a name outside of the tree too; to be called at the end."""
         for names in self.names.values():
             # when: a lifecycle script makes a hard link to a file that is in no package
-            raise ApphostError("has a second name outside of the tree (a hard link)", names[0], BLAME)
+            raise self._refused(names[0], "has a second name outside of the tree (a hard link)")
 
-    def _check_link(self, path: str) -> None:
-        target = os.readlink(path)
-        if target in self.outside and os.path.isabs(target):
-            return
-        end = os.path.relpath(os.path.normpath(os.path.join(os.path.dirname(path), target)), self.base)
+    def _is_allowed(self, path: str, target: str) -> bool:
+        """Whether a symbolic link stays in the products, or leads where one may lead to."""
+        if os.path.isabs(target):
+            return target in self.outside
+        end = os.path.normpath(os.path.join(os.path.dirname(path), target))
         # After a name that could be a link itself, ".." leads who knows where.
         names = target.split("/")
         up = next((index for index, name in enumerate(names) if name != ".."), len(names))
         inside = any(f"{end}/".startswith(f"{product}/") for product in self.products)
-        if os.path.isabs(target) or ".." in names[up:] or not (inside or end in self.outside):
-            raise ApphostError(f"is a symbolic link out of the tree, to {target[:200]!r}", path, BLAME)
+        return ".." not in names[up:] and (inside or end in self.outside)
+
+    def _refused(self, path: str, what: str) -> ApphostError:
+        return ApphostError(what, os.path.join(self.base, path), BLAME)
+
+
+def _open(name: str, folder: int) -> int:
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(name, flags, dir_fd=folder)
+    except PermissionError:
+        # Whoever is not root cannot read a file of his own that says so.
+        mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+        os.chmod(name, stat.S_IMODE(mode) | stat.S_IRUSR, dir_fd=folder)
+        return os.open(name, flags, dir_fd=folder)

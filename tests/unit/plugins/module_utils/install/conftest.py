@@ -41,6 +41,12 @@ def fixture_owners(world: World, monkeypatch: pytest.MonkeyPatch) -> dict[str, t
     def lchown(path: str, uid: int, gid: int) -> None:
         given[os.path.relpath(path, world.base)] = (uid, gid)
 
+    def chown(path: str, uid: int, gid: int, *, dir_fd: int | None = None, follow_symlinks: bool = True) -> None:
+        assert not follow_symlinks
+        folder = "" if dir_fd is None else os.readlink(f"/proc/self/fd/{dir_fd}")
+        lchown(os.path.join(folder, path), uid, gid)
+
     monkeypatch.setattr(installer, "build_account", lambda name: Account(name or "nobody", 65534, 65533))
     monkeypatch.setattr(os, "lchown", lchown)
+    monkeypatch.setattr(os, "chown", chown)
     return given

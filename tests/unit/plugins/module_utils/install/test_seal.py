@@ -12,6 +12,7 @@ import typing as t
 
 import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.contents import read_contents
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import install_dependencies
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.seal import seal
 
@@ -113,6 +114,23 @@ def test_links_out_of_the_tree_to_what_is_allowed(tmp_path: pathlib.Path) -> Non
         (modules / "@acme/other").unlink()
 
 
+def test_what_was_sealed_is_what_a_look_at_every_file_finds(tmp_path: pathlib.Path) -> None:
+    modules = tmp_path / "node_modules"
+    (modules / "one/lib").mkdir(parents=True)
+    (modules / "one/lib/large").write_bytes(bytes(range(256)) * 10_000)
+    (modules / "one/program").write_text("#!/bin/sh\n")
+    (modules / "one/program").chmod(0o700)
+    (modules / "one/same").hardlink_to(modules / "one/program")
+    (modules / "two").symlink_to("one")
+    (modules / ".apphost-files.json").write_text("a package's own")
+
+    contents = seal(str(tmp_path), ["node_modules"], as_root=False, moment=5)
+
+    assert contents == read_contents(str(tmp_path), ["node_modules"])
+    assert contents.programs == {"node_modules/one/program", "node_modules/one/same"}
+    assert (modules / "one/lib/large").stat().st_mtime == (modules / "one/same").stat().st_mtime == 5
+
+
 def test_a_link_in_the_place_of_the_tree_is_refused(tmp_path: pathlib.Path) -> None:
     (tmp_path / "node_modules").symlink_to("/etc")
 
@@ -143,3 +161,21 @@ def test_a_file_with_two_names_in_the_tree(world: World, owners: dict[str, t.Any
     program = world.app / "node_modules/semver/program"
     assert stat.S_IMODE(program.stat().st_mode) == 0o755
     assert program.samefile(world.app / "node_modules/ms/index.js")
+
+
+def test_a_file_that_its_owner_may_not_read(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "node_modules").mkdir()
+    program = tmp_path / "node_modules/program"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o111)
+    ordinary = os.open
+
+    def refusing(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if path == "program" and not program.stat().st_mode & stat.S_IRUSR:
+            raise PermissionError(path)
+        return ordinary(path, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", refusing)
+
+    assert seal(str(tmp_path), ["node_modules"], as_root=False, moment=0).programs == {"node_modules/program"}
+    assert stat.S_IMODE(program.stat().st_mode) == 0o755
