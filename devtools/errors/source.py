@@ -13,6 +13,7 @@ from pathlib import Path
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
+_NAMES = frozenset({"npm", "pip", "pnpm", "uv", "yarn"})
 _BODIES = ("body", "orelse", "finalbody")
 
 
@@ -99,9 +100,12 @@ class Source:
         while line - 1 in self._comments:
             line -= 1
             found.insert(0, self._comments[line])
-        text = " ".join(found).removeprefix("when: ")
-        if text.partition(" ")[0].isalpha():
-            text = text[0].upper() + text[1:]
+        text = " ".join(found)
+        if text.startswith("when: "):
+            text = text.removeprefix("when: ")
+            # Names of programs and options stay as they are.
+            word = text.partition(" ")[0]
+            text = text if word in _NAMES or not word.isalpha() else text[0].upper() + text[1:]
         return text if not text or text.endswith(".") else f"{text}."
 
 

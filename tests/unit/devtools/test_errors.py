@@ -148,8 +148,9 @@ def test_when_it_happens_is_said_above_it() -> None:
     """
     assert [place.cause for place in places(code).found] == ["It was taken away. Nobody knows by `whom`."]
     shorter = "def f(x):\n    # when: {}\n    raise ApphostError('is missing', x, 'Look.')\n"
-    for comment, cause in (("it is not there", "It is not there."), ("supply.audit is set", "supply.audit is set.")):
-        assert [place.cause for place in places(shorter.format(comment)).found] == [cause]
+    for comment in ("It is not there.", "supply.audit is set.", "npm is not there."):
+        written = comment[:-1].replace("It", "it")
+        assert [place.cause for place in places(shorter.format(written)).found] == [comment]
 
 
 @pytest.mark.parametrize(
