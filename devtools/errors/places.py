@@ -82,10 +82,10 @@ class Forwarder:
     call: ast.Call
     inner: Forwarder | None
 
-    @property
-    def wants_cure(self) -> bool:
-        """Whether the caller says what to do."""
-        return any(argument.arg == "do" for argument in self.node.args.args)
+    def position(self, name: str) -> int | None:
+        """Where in a call the argument ``name`` stands; ``None``: the caller does not give it."""
+        names = [argument.arg for argument in self.node.args.args if argument.arg not in ("self", "cls")]
+        return names.index(name) if name in names else None
 
 
 class Places:
@@ -161,7 +161,7 @@ class Places:
     def _add(
         self, kind: Kind, call: ast.Call, source: Source, words: Words, forwarder: Forwarder | None = None
     ) -> None:
-        what = _argument(call, 0, "what")
+        what = _argument(call, (forwarder and forwarder.position("what")) or 0, "what")
         cures = self._cures(kind, call, words, forwarder)
         try:
             texts = words.of(what) if what else []
@@ -196,22 +196,22 @@ class Places:
 
     def _cures(self, kind: Kind, call: ast.Call, words: Words, forwarder: Forwarder | None) -> tuple[str, ...] | None:
         """What is said about it: nothing is ``None``, and what only shows when it runs is empty."""
-        position = 1 if kind is Kind.PROBLEM or forwarder else 2
-        given = _argument(call, position, "do")
+        position = forwarder.position("do") if forwarder else 1 if kind is Kind.PROBLEM else 2
+        given = _argument(call, position, "do") if position is not None else None
         if given is not None:
             try:
                 texts = words.of(given)
             except Unknown:
                 return ()
             return () if all(PLACEHOLDER.fullmatch(text) for text in texts) else tuple(texts)
-        if forwarder and not forwarder.wants_cure:
+        if forwarder and position is None:
             own = self._cures(kind, forwarder.call, Words(forwarder.source, self.sources), forwarder.inner)
             return own or self._menders(words)
         return None if kind is Kind.ERROR else ()
 
     def _around(self, forwarder: Forwarder) -> list[str]:
         """What a function puts around its caller's words."""
-        what = _argument(forwarder.call, 0, "what")
+        what = _argument(forwarder.call, (forwarder.inner and forwarder.inner.position("what")) or 0, "what")
         return Words(forwarder.source, self.sources).of(what) if isinstance(what, ast.JoinedStr) else ["<what>"]
 
     def _menders(self, words: Words) -> tuple[str, ...]:

@@ -76,11 +76,11 @@ def test_errors_of_other_peoples_words() -> None:
             def error(self, what, do) -> ApphostError:
                 return ApphostError(f"{what} (line {self.number})", self.path, do)
 
-            def unknown(self, what) -> ApphostError:
+            def unknown(self, path, what) -> ApphostError:
                 return self.error(f"{what}: {self.words}", "Try it.")
 
             def read(self):
-                raise self.unknown("failed") if self.words else self.error("is empty", "Fill it.")
+                raise self.unknown(self.path, "failed") if self.words else self.error("is empty", "Fill it.")
     """
     found = places(code)
 
