@@ -21,23 +21,19 @@ import time
 import typing as t
 from pathlib import Path
 
+from benchmarks.measuring import HERE, NODE, Bench, verdict
 from devtools import environment
-from devtools.engine import ensure_engine
-from devtools.lab import fleet, inventory
-from devtools.lab.fleet import container_name
-from devtools.paths import DEV, ROOT
-from devtools.terminal import output_of, run_logged, say, step
+from devtools.paths import ROOT
+from devtools.terminal import Command, output_of, run_logged, say, step
 
-FLEET = "bench"
-HERE = ROOT / "benchmarks"
-WORK = DEV / "bench"
-NODE = "/opt/apphost/runtimes/nodejs/24.21.0"
 SOCKET = "/run/haproxy/admin.sock"
 PORTS = (4000, 4001)
 STOP = "/run/evenkeel-observer.stop"
 OBSERVER = "/usr/local/lib/evenkeel-observer.py"
 # A dependency more or less changes the lockfile; small, so that the package managers' own work is what is compared.
 EXTRA = ("is-number@7.0.0", "is-odd@3.0.1")
+
+bench = Bench("bench")
 
 RESTART = """
 import subprocess, sys, time, urllib.request
@@ -61,7 +57,7 @@ class Way:
     name: str
     backend: str
 
-    def deploy(self, app: Path, version: str) -> list[str | Path]:
+    def deploy(self, app: Path, version: str) -> Command:
         """The command that deploys the app folder."""
         raise NotImplementedError
 
@@ -72,7 +68,7 @@ class Ours(Way):
     name = "evenkeel"
     backend = "hello"
 
-    def deploy(self, app: Path, version: str) -> list[str | Path]:
+    def deploy(self, app: Path, version: str) -> Command:
         return playbook(ROOT / "playbooks" / "deploy.yml", lab_hello=app)
 
 
@@ -82,13 +78,13 @@ class Usual(Way):
     name = "usual"
     backend = "usual"
 
-    def deploy(self, app: Path, version: str) -> list[str | Path]:
-        archive = WORK / f"hello-{version}.tar.gz"
+    def deploy(self, app: Path, version: str) -> Command:
+        archive = bench.work / f"hello-{version}.tar.gz"
         output_of(["tar", "--create", "--gzip", "--file", archive, "--directory", app, "."])
         return playbook(HERE / "usual" / "deploy.yml", usual_archive=archive, usual_release=version)
 
 
-def playbook(path: Path, **variables: t.Any) -> list[str | Path]:
+def playbook(path: Path, **variables: t.Any) -> Command:
     """The command that runs a playbook on the fleet, with what both ways have to know."""
     common = {
         "usual_node": NODE,
@@ -97,13 +93,12 @@ def playbook(path: Path, **variables: t.Any) -> list[str | Path]:
         "usual_first": False,
         "usual_units": [f"usual-web@{port}" for port in PORTS],
     }
-    values = {**common, **{name: str(value) for name, value in variables.items()}}
-    return [environment.tool("ansible-playbook"), "-i", inventory.path(FLEET), "-e", json.dumps(values), path]
+    return bench.playbook(path, {**common, **{name: str(value) for name, value in variables.items()}})
 
 
 def make_app(version: str, extra: str | None) -> Path:
     """A copy of the example at a version of its own; ``extra`` adds a dependency, and so changes the lockfile."""
-    app = WORK / version
+    app = bench.work / version
     shutil.rmtree(app, ignore_errors=True)
     shutil.copytree(ROOT / "examples" / "hello", app, ignore=shutil.ignore_patterns("node_modules"))
     manifest = app / "package.json"
@@ -116,15 +111,13 @@ def make_app(version: str, extra: str | None) -> Path:
 def timed_deploy(way: Way, app: Path, version: str) -> tuple[float, float]:
     """Deploy; returns the whole time and the longest time a host was out, in seconds."""
     command = way.deploy(app, version)
-    balancer = container_name(FLEET, "lb1")
-    output_of(["docker", "exec", balancer, "rm", "-f", STOP])
-    observer = subprocess.Popen(
-        ["docker", "exec", balancer, "python3", OBSERVER, "--stop-file", STOP], stdout=subprocess.PIPE, text=True
-    )
+    output_of(bench.on("lb1", "rm", "-f", STOP))
+    watching = bench.on("lb1", "python3", OBSERVER, "--stop-file", STOP)
+    observer = subprocess.Popen(watching, stdout=subprocess.PIPE, text=True)
     begin = time.monotonic()
     run_logged(command, f"bench-{way.name}", env=environment.tool_environment())
     whole = time.monotonic() - begin
-    output_of(["docker", "exec", balancer, "touch", STOP])
+    output_of(bench.on("lb1", "touch", STOP))
     seen = json.loads(observer.communicate(timeout=30)[0])
     return whole, max(out for server, out in seen.items() if server.startswith(f"{way.backend}/"))
 
@@ -132,18 +125,13 @@ def timed_deploy(way: Way, app: Path, version: str) -> tuple[float, float]:
 def restart_time() -> float:
     """How long the app itself takes from the restart of both instances to the first healthy answers, median of 3."""
     units = ",".join(f"apphost-hello-web@{port}" for port in (3000, 3001))
-    command = ["docker", "exec", container_name(FLEET, "app1"), "python3", "-c", RESTART, units, "3000,3001"]
+    command = bench.on("app1", "python3", "-c", RESTART, units, "3000,3001")
     return statistics.median(float(output_of(command)) for _run in range(3))
 
 
 def prepare(hosts: int) -> None:
     """A fleet on which both ways have deployed once."""
-    environment.setup()
-    ensure_engine()
-    shutil.rmtree(WORK, ignore_errors=True)
-    WORK.mkdir(parents=True)
-    names = ["lb1", *(f"app{number}" for number in range(1, hosts + 1))]
-    fleet.up(FLEET, dict.fromkeys(names, "bookworm"))
+    bench.start(["lb1", *(f"app{number}" for number in range(1, hosts + 1))])
     # The usual app is known to the balancer and the proxies alone; its own playbook does the rest.
     apps = HERE / "usual" / "apps.yml"
     with step("set up the fleet for both"):
@@ -154,7 +142,7 @@ def prepare(hosts: int) -> None:
             [*Usual().deploy(first, "1.0.0"), "-e", '{"usual_first": true}'],
         ):
             run_logged(command, "bench-setup", env=environment.tool_environment())
-    output_of(["docker", "cp", HERE / "observer.py", f"{container_name(FLEET, 'lb1')}:{OBSERVER}"])
+    bench.install(HERE / "observer.py", "lb1", OBSERVER)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -189,14 +177,14 @@ def tell(results: dict[str, dict[str, list[tuple[float, float]]]], restart: floa
     faster = medians["unchanged", "usual"][0] / medians["unchanged", "evenkeel"][0]
     changed = medians["changed", "usual"][0] / medians["changed", "evenkeel"][0]
     beyond = medians["unchanged", "evenkeel"][1] - restart
-    promises = {
-        f"lockfile unchanged: {faster:.2f} times faster (promised {wanted:.0f})": faster >= wanted,
-        f"lockfile changed: {changed:.2f} times faster (promised 1)": changed >= 1.0,
-        f"out of the balancer: the app's own restart of {restart:.2f} s + {beyond:.2f} s (promised 1.0)": beyond <= 1.0,
-    }
-    for promise, kept in promises.items():
-        say(f"{'kept  ' if kept else 'BROKEN'}  {promise}")
-    return 0 if all(promises.values()) else 1
+    return verdict(
+        {
+            f"lockfile unchanged: {faster:.2f} times faster (promised {wanted:.0f})": faster >= wanted,
+            f"lockfile changed: {changed:.2f} times faster (promised 1)": changed >= 1.0,
+            f"out of the balancer: the app's own restart of {restart:.2f} s + {beyond:.2f} s (promised 1.0)": beyond
+            <= 1.0,
+        }
+    )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

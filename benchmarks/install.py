@@ -28,11 +28,11 @@ from benchmarks.measuring import HERE, NODE, NODE_VERSION, Bench, verdict
 from devtools import environment
 from devtools.lab import inventory
 from devtools.paths import DEV, ROOT
-from devtools.terminal import output_of, run_logged, say, step
+from devtools.terminal import Command, output_of, run_logged, say, step
 
 HOST = "app1"
 BASE = "/srv/bench"
-PAYLOADS = "/var/tmp/evenkeel-bench"
+PAYLOADS = f"{BASE}/payloads"
 STOPWATCH = "/usr/local/lib/evenkeel-stopwatch.py"
 # What the large project's lockfile is made of came out before this day: the same packages every time.
 BEFORE = "2026-06-01"
@@ -46,9 +46,10 @@ USUAL = "community.general.npm, ci: true, warm"
 FIRST = "ours, nothing there yet"
 NEW = "ours, unchanged, into a new folder"
 NOTHING = "ours, nothing to do"
+PING = "ansible.builtin.ping, the floor of a module"
 LINKS = "cp -al of the tree"
 WIDTH = 46
-WAYS = (COLD, WARM, QUICK, USUAL, FIRST, NEW, NOTHING, LINKS)
+WAYS = (COLD, WARM, QUICK, USUAL, FIRST, NEW, NOTHING, LINKS, PING)
 
 bench = Bench("bench-install")
 
@@ -69,7 +70,6 @@ class Project:
         self.name = name
         self.base = f"{BASE}/{name}"
         self.store = f"{self.base}/store"
-        self.payloads = f"{PAYLOADS}/{name}"
         self.figures = {way: Figures() for way in WAYS}
         #: What our module said of the tree last.
         self.tree: dict[str, t.Any] = {}
@@ -83,11 +83,11 @@ class Project:
         self.new = ["python3", STOPWATCH, "--fresh", f"{BASE}/projects/{self.name}"]
         with step(f"send the modules for the {name} project"):
             self.tasks(keep=True)
-        payloads = output_of(bench.on(HOST, "find", self.payloads, "-name", "AnsiballZ_*.py")).splitlines()
-        #: The usual module and ours, each with its options, as Ansible sends them.
-        self.usual, self.ours = (
+        payloads = output_of(bench.on(HOST, "find", f"{PAYLOADS}/{name}", "-name", "AnsiballZ_*.py")).splitlines()
+        #: The usual module, ours and the smallest one, each with its options, as Ansible sends them.
+        self.usual, self.ours, self.ping = (
             ("python3", next(path for path in payloads if f"_{module}.py" in path))
-            for module in ("npm", "lockfile_install")
+            for module in ("npm", "lockfile_install", "ping")
         )
 
     def tasks(self, *options: str, keep: bool = False) -> dict[str, float]:
@@ -96,7 +96,7 @@ class Project:
             "bench_node": NODE,
             "bench_new": " ".join(self.new),
             "bench_base": self.base,
-            "bench_payloads": self.payloads,
+            "bench_payloads": f"{PAYLOADS}/{self.name}",
             "bench_environment": self.variables,
         }
         said = output_of(
@@ -135,6 +135,7 @@ class Project:
             else:
                 self.time(NEW, "ours", *self.ours)
         self.time(NOTHING, "ours", *self.ours, fresh=False)
+        self.time(PING, "ours", *self.ping, fresh=False)
         for name, seconds in self.tasks("--skip-tags", "usual").items():
             if name in self.figures:
                 self.figures[name].task.append(seconds)
@@ -166,7 +167,7 @@ def make_projects() -> Path:
             making = bench.work / "large"
             making.mkdir()
             shutil.copy(large, making)
-            command = [environment.tool("npm"), "install", *LOCKING, f"--before={BEFORE}"]
+            command: Command = [environment.tool("npm"), "install", *LOCKING, f"--before={BEFORE}"]
             run_logged(command, "bench-lockfile", cwd=making, env=environment.tool_environment())
             making.rename(known)
     for name, source in (("small", ROOT / "examples" / "hello"), ("large", known)):
@@ -180,12 +181,17 @@ def prepare() -> None:
     """A host that has Node.js, the stopwatch and the projects, and nothing of an earlier run."""
     bench.start([HOST])
     projects = make_projects()
-    output_of(bench.on(HOST, "rm", "-rf", BASE, PAYLOADS))
+    output_of(bench.on(HOST, "rm", "-rf", BASE))
     bench.install(HERE / "stopwatch.py", HOST, STOPWATCH)
     with step("set up the host"):
-        variables = {"bench_node_version": NODE_VERSION, "bench_projects": str(projects), "bench_root": BASE}
-        command = bench.playbook(HERE / "dependencies" / "setup.yml", variables)
-        run_logged(command, "bench-setup", env=environment.tool_environment())
+        variables = {
+            "bench_node_version": NODE_VERSION,
+            "bench_projects": str(projects),
+            "bench_root": BASE,
+            "bench_payloads": PAYLOADS,
+        }
+        setup = bench.playbook(HERE / "dependencies" / "setup.yml", variables)
+        run_logged(setup, "bench-setup", env=environment.tool_environment())
 
 
 def run(arguments: argparse.Namespace) -> int:
