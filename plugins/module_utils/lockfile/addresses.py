@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import typing as t
 import urllib.parse
@@ -29,6 +30,8 @@ _ADDRESS = re.compile(
     r"(?P<host>[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
     r"(?P<path>/[!-\"$->@-\[\]-~]*)?(?P<more>[?#][!-\[\]-~]*)?"
 )
+#: Answers about addresses that are kept: those of every package of a very large lockfile.
+_REMEMBERED = 2**15
 _PORTS = {"https": "443", "http": "80", "ssh": "22", "git": "9418"}
 
 
@@ -51,6 +54,8 @@ class Address:
         return self.host + self.path
 
 
+# The formats ask about every address of a lockfile, and then the policy does.
+@functools.lru_cache(maxsize=_REMEMBERED)
 def parse(address: str) -> Address | None:
     """The parts of ``address``; ``None`` for one that programs could understand differently."""
     match = _ADDRESS.fullmatch(address)
@@ -102,6 +107,7 @@ def is_short_git(address: str) -> bool:
     return re.fullmatch(rf"(?:{at_host}|{at_service})(?:#[\w./:=&-]*)?", address, re.ASCII) is not None
 
 
+@functools.lru_cache(maxsize=_REMEMBERED)
 def is_tarball_of(address: str, name: str, version: str | None) -> bool:
     """Whether ``address`` is the one that a registry of Node.js packages has for this very name and version.
 

@@ -29,7 +29,6 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.packagej
     requirements,
     workspace_patterns,
 )
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.workspaces import matches
 
 LOCKFILE_NAMES = ("package-lock.json", "npm-shrinkwrap.json")
 REMAKE = "Run npm install with a current npm and commit the lockfile."
@@ -147,7 +146,11 @@ def _at(where: str) -> str:
 def _workspaces(reader: ObjectReader, root: dict[str, t.Any], entries: dict[str, t.Any]) -> list[str]:
     """The folders among the entries that the project calls its workspaces, as npm itself finds them."""
     patterns = workspace_patterns(reader, root, _at(""))
-    folders = [where for where in entries if where and _MODULES not in f"{where}/"] if patterns else []
+    if not patterns:
+        return []
+    from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.workspaces import matches
+
+    folders = [where for where in entries if where and _MODULES not in f"{where}/"]
     return [where for where in folders if isinstance(entries[where], dict) and matches(patterns, where, reader.path)]
 
 

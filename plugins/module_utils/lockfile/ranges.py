@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import typing as t
 
@@ -24,6 +25,8 @@ def parse_version(text: str) -> Version | None:
     return (int(match[1]), int(match[2]), int(match[3])) if match else None
 
 
+# A lockfile has a thousand packages and a few dozen ranges.
+@functools.lru_cache(maxsize=1024)
 def satisfies(version: str, wanted: str) -> bool | None:
     """Whether ``version`` lies in the range ``wanted``; ``None`` when one of them cannot be understood."""
     number = parse_version(version)
