@@ -76,7 +76,9 @@ class _Sealing:
                 elif entry.is_file(follow_symlinks=False):
                     self._seal_file(path, entry.name, descriptor)
                 else:
-                    raise self._refused(path, "is neither file, folder nor link; a package must not make one")
+                    raise ApphostError(
+                        "is neither file, folder nor link; a package must not make one", self._full(path), BLAME
+                    )
         return folders
 
     def seal_folder(self, path: str, name: str, parent: int | None) -> None:
@@ -88,7 +90,7 @@ class _Sealing:
     def _seal_link(self, path: str, name: str, folder: int) -> None:
         target = os.readlink(name, dir_fd=folder)
         if not self._is_allowed(path, target):
-            raise self._refused(path, f"is a symbolic link out of the tree, to {target[:200]!r}")
+            raise ApphostError(f"is a symbolic link out of the tree, to {target[:200]!r}", self._full(path), BLAME)
         self._give(name, folder)
         self.contents.links[path] = target
 
@@ -122,7 +124,7 @@ class _Sealing:
         """Refuse files that have a name outside of the tree too; to be called at the end."""
         for names in self.names.values():
             # when: a lifecycle script makes a hard link to a file that is in no package
-            raise self._refused(names[0], "has a second name outside of the tree (a hard link)")
+            raise ApphostError("has a second name outside of the tree (a hard link)", self._full(names[0]), BLAME)
 
     def _is_allowed(self, path: str, target: str) -> bool:
         """Whether a symbolic link stays in the products, or leads where one may lead to."""
@@ -135,8 +137,8 @@ class _Sealing:
         inside = any(f"{end}/".startswith(f"{product}/") for product in self.products)
         return ".." not in names[up:] and (inside or end in self.outside)
 
-    def _refused(self, path: str, what: str) -> ApphostError:
-        return ApphostError(what, os.path.join(self.base, path), BLAME)
+    def _full(self, path: str) -> str:
+        return os.path.join(self.base, path)
 
 
 def _open(name: str, folder: int) -> int:

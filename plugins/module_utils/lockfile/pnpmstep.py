@@ -18,6 +18,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model im
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.pnpmlock import (
     Contents,
     Importer,
+    find_key,
     inside,
     read_contents,
     without_suffix,
@@ -148,7 +149,9 @@ class _Rules:
                     if target in self.contents.importers and target not in manifests:
                         what = f"{file} asks {name}, whose folder {target} is not there"
                         problems.append(Problem(what, "Bring all workspaces along that others ask for."))
-                elif _is_beside(without_suffix(reference), self._range_of(name, wanted)):
+                elif _is_beside(without_suffix(reference), self._range_of(name, wanted)) or (
+                    _is_stranger(self.contents.version, name, reference, self._range_of(name, wanted))
+                ):
                     what = f"{lockfile} has {name} {reference[:100]} for {file}, which asks {wanted}"
                     problems.append(Problem(what))
         return problems
@@ -260,6 +263,15 @@ def _name_of(selector: str) -> str:
 def _is_beside(version: str, wanted: str) -> bool:
     """Whether a locked version is not in the range that was asked for. Pre-releases are not judged."""
     return "-" not in version and "-" not in wanted and satisfies(version, wanted) is False
+
+
+def _is_stranger(version: str, name: str, reference: str, wanted: str) -> bool:
+    """Whether another package stands in for one that nobody wants under an alias; pnpm itself would install it."""
+    key = without_suffix(find_key(version, name, reference) or "").removeprefix("/")
+    real, at, locked = key.rpartition("@")
+    if not at or not locked[:1].isdigit() or real == name:
+        return False
+    return not (wanted == f"npm:{real}" or wanted.startswith((f"npm:{real}@", "jsr:")))
 
 
 def _plain(wanted: str) -> str:

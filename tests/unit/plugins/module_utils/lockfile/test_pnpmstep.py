@@ -283,6 +283,17 @@ def test_a_lockfile_whose_versions_are_beside_their_ranges() -> None:
     assert found("latest", "2.0.0") == []
 
 
+def test_no_other_package_stands_in_for_one_that_nobody_calls_so() -> None:
+    def found(wanted: str) -> list[str]:
+        content = lock({"evil@1.2.3": entry()}, {"a": (wanted, "evil@1.2.3")})
+        manifests = {"": manifest({"dependencies": {"a": wanted}}, {})}
+        return [str(problem) for problem in in_step(parsed(content, manifests), manifests)]
+
+    assert found("^1.0.0") == ["pnpm-lock.yaml has a evil@1.2.3 for package.json, which asks ^1.0.0"]
+    assert found("npm:good@^1.0.0") == ["pnpm-lock.yaml has a evil@1.2.3 for package.json, which asks npm:good@^1.0.0"]
+    assert found("npm:evil@^1.0.0") == []
+
+
 def test_overrides_change_what_projects_ask_for() -> None:
     def found(overrides: dict[str, str], wanted: str, made_for: str, direct: str = "^1.0.0") -> list[str]:
         recorded_as = {selector: made_for if value == "$b" else value for selector, value in overrides.items()}

@@ -119,14 +119,14 @@ def run_launcher(tmp_path: Path, command: str, **environment: str) -> subprocess
 def test_a_launcher_gives_the_release_s_own_programs_and_names(tmp_path: Path) -> None:
     result = run_launcher(tmp_path, "node server.js --port $PORT 'two words'", PORT="3000", APPHOST_INSTANCE="3000")
     first, *variables = result.stdout.splitlines()
+    own = f"{tmp_path}/it's an app"
     assert first.startswith("runtime node: server.js --port 3000 two words")
     assert variables == [
         "APPHOST_APP=hello",
         "APPHOST_INSTANCE=3000",
         "APPHOST_PROCESS=web",
         "APPHOST_RELEASE=1.0-0123456789",
-        f"PATH={tmp_path}/runtime/bin:{tmp_path}/it's an app/node_modules/.bin:{tmp_path}/it's an app/.venv/bin"
-        ":/usr/local/bin:/usr/bin:/bin",
+        f"PATH={tmp_path}/runtime/bin:{own}/node_modules/.bin:{own}/.venv/bin:/usr/local/bin:/usr/bin:/bin",
     ]
 
 
