@@ -171,7 +171,7 @@ SECTIONS = (
         (
             "lockfile/policy.py:check_engines",
             "lockfile/environments.py",
-            "install/identity.py",
+            "install/runtime.py",
             "install/managers/pinned.py:*.[!m]*",
             "install/managers/programs.py",
             "install/managers/node.py:*.program.fetch",

@@ -13,6 +13,7 @@ import typing as t
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import Account
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.contents import CONTENTS, RECORD
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.laps import Laps
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.programs import Programs
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.place import remove
@@ -23,20 +24,6 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store imp
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.supply import check_age, check_installed
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import Tree, write_marker, write_sealed
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import joined
-
-
-class Laps:
-    """Seconds by phase."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.monotonic()
-
-    def lap(self, phase: str) -> None:
-        """A phase ends now."""
-        now = time.monotonic()
-        self.seconds[phase] = round(self.seconds.get(phase, 0.0) + now - self._last, 3)
-        self._last = now
 
 
 def build(plan: Plan, store: TreeStore, account: Account | None, run: RunCommand, laps: Laps) -> Tree:

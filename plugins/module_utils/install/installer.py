@@ -19,8 +19,9 @@ import typing as t
 from dataclasses import asdict, dataclass, field
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand, from_os_error
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.build import Laps, build
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import Account, build_account
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.known import remember
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.laps import Laps
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.place import DamagedTree, clean_beside, place
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.plan import Plan, plan_installation
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import InstallRequest
@@ -81,17 +82,18 @@ def carry_out(plan: Plan, run: RunCommand) -> InstallResult:
     laps.seconds["plan"] = round(plan.seconds, 3)
     from_cache, placed_by = True, None
     if plan.placed and plan.up_to_date:
-        clean_beside(plan.request.folder, plan.manager.places)
+        clean_beside(plan.request.folder, plan.places)
         TreeStore(plan.request.store, None).tidy()
         tree = plan.placed
         check_size(plan.request, tree, plan.request.folder)
     else:
         with _ordinary_umask():
             tree, from_cache, placed_by = _Installation(plan, run, laps).bring()
+    remember(plan.request.store, plan.key, plan.answer)
     return InstallResult(
         changed=not plan.up_to_date,
-        manager=plan.manager.name,
-        manager_version=plan.manager.version,
+        manager=plan.name,
+        manager_version=plan.version,
         identity=plan.identity,
         packages=tree.packages,
         files=tree.files,
@@ -127,7 +129,7 @@ class _Installation:
 
     def bring(self) -> tuple[Tree, bool, str]:
         """Put the tree in place; a damaged one is built again. Returns it, whether it was there, and how it came."""
-        self.store.prepare(self.plan.manager.name)
+        self.store.prepare(self.plan.name)
         self.store.tidy()
         try:
             return self._deliver()
@@ -145,7 +147,7 @@ class _Installation:
             # Links only where root alone can write to the tree; who owns the files himself gets copies.
             link = self.account is not None and self.owner is None
             source = self.store.tree_path(identity)
-            placed_by = place(source, tree, request.folder, self.plan.manager.places, self.owner, link)
+            placed_by = place(source, tree, request.folder, self.plan.places, self.owner, link)
         self.laps.lap("place")
         if not from_cache:
             self._bound()
@@ -162,6 +164,9 @@ class _Installation:
             tree = self.store.find(identity, full)
             if tree is not None:
                 return tree, True
+            # What only a build needs is not loaded for anything else.
+            from ansible_collections.evenkeel.apphost.plugins.module_utils.install.build import build
+
             return build(self.plan, self.store, self.account, self.run, self.laps), False
 
     def _bound(self) -> None:

@@ -12,12 +12,12 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.common import App
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import (
     CACHE_BYTES,
     STORE_BOUNDS,
+    Bounds,
     InstallRequest,
     Network,
     Registry,
     Supply,
 )
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import Bounds
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import PYTHON, Policy
 
 Options = t.Mapping[str, t.Any]

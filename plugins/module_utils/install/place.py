@@ -10,7 +10,6 @@ link could have appeared meanwhile: every step is relative to an open folder.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import fcntl
 import os
@@ -161,6 +160,9 @@ def _exchange(beside: str, name: str, parent: int) -> None:
 
 def _try_exchange(one: str, other: str, parent: int) -> int:
     """Exchange two names of a folder; returns the error number, 0 for success."""
+    # Only loaded where something is exchanged: it takes longer than most installations of what is built.
+    import ctypes
+
     # Python has no name for it; glibc has it since 2.28, and not every file system can.
     exchange = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if exchange is None:

@@ -14,7 +14,6 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.plan impo
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.size import check_size
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import TreeStore
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import read_record, read_tree
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile import sbom
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Package
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import (
     Difference,
@@ -52,7 +51,7 @@ def after(plan: Plan) -> Inventory:
     """
     folder = plan.request.folder
     for base in (folder, TreeStore(plan.request.store, None).tree_path(plan.identity)):
-        tree = read_tree(base, plan.manager.places[0])
+        tree = read_tree(base, plan.places[0])
         record = read_record(base, tree) if tree and tree.identity == plan.identity else None
         if record:
             return Inventory(record.as_packages(), record.direct)
@@ -69,6 +68,9 @@ def changes(old: Inventory, new: Inventory) -> Changes:
 
 def bill_of_materials(plan: Plan) -> dict[str, t.Any]:
     """What is installed, as CycloneDX."""
+    # Only loaded for whoever asks for it.
+    from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile import sbom
+
     manifest = plan.manager.project.manifest
     name = (manifest and manifest.name) or os.path.basename(plan.request.folder)
     locked = plan.lockfile.packages
@@ -86,8 +88,8 @@ def preview(plan: Plan) -> InstallResult:
     expected = after(plan).packages
     return InstallResult(
         changed=not plan.up_to_date,
-        manager=plan.manager.name,
-        manager_version=plan.manager.version,
+        manager=plan.name,
+        manager_version=plan.version,
         identity=plan.identity,
         packages=tree.packages if tree else len(expected),
         files=tree.files if tree else 0,

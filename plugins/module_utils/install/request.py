@@ -7,8 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import Bounds
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import Policy
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How large and old a store may become."""
+
+    #: Seconds that a tree stays without being used.
+    max_age: float
+    #: Bytes of the trees that no folder has links to; ``None``: no limit.
+    max_bytes: int | None = None
+
 
 #: A store is swept of what nobody used for a month; a cache of downloads may have 4 GiB.
 STORE_BOUNDS = Bounds(max_age=30 * 86400.0)

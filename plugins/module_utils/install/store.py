@@ -10,6 +10,7 @@
         cache/<manager>-<uid>/              a package manager's download cache, the build user's
         managers/<name>-<version>/          a package manager that came from the registry, root's
         scratch/<identity>/                 a build under way; without its lock held it is rubbish
+        known/<hash>                        what a project came to when it was read last
         locks/<identity>                    alone: it is built or thrown away; shared: it is put in place
 """
 
@@ -20,13 +21,13 @@ import os
 import stat
 import time
 import typing as t
-from dataclasses import dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.files import write_atomic
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import Account
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.locks import Locks
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.place import remove
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import Bounds
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import Tree, links, look, read_tree
 
 #: Another build of the same tree may take so long (seconds) before waiting for it is given up.
@@ -34,22 +35,14 @@ LOCK_TIMEOUT = 1800.0
 
 _PRIVATE = 0o700
 _PASS_THROUGH = 0o711
+#: Answers about projects (``known.py``).
+KNOWN = "known"
 #: The lock of a cache is shared by the builds that use it.
 _CACHE_LOCK = "cache-"
 
 
 #: Seconds between two looks at the size of a cache: each reads as many folders as there are packages.
 _CACHE_PAUSE = 3600.0
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """How large and old a store may become."""
-
-    #: Seconds that a tree stays without being used.
-    max_age: float
-    #: Bytes of the trees that no folder has links to; ``None``: no limit.
-    max_bytes: int | None = None
 
 
 class TreeStore:
@@ -82,6 +75,7 @@ class TreeStore:
         for name, mode in (
             ("trees", _PRIVATE),
             ("locks", _PRIVATE),
+            (KNOWN, _PRIVATE),
             ("scratch", _PASS_THROUGH),
             ("managers", _PASS_THROUGH),
             ("cache", _PASS_THROUGH),
@@ -179,7 +173,17 @@ class TreeStore:
             if name not in spared and (used < oldest or excess > 0) and self._discard_unused(name):
                 excess -= sizes.get(name, 0)
                 gone.append(name)
+        self._forget(oldest)
         return gone
+
+    def _forget(self, oldest: float) -> None:
+        """Forget answers about projects that are too old; what is asked again is found out again."""
+        folder = self.path(KNOWN)
+        for name in os.listdir(folder) if os.path.isdir(folder) else ():
+            path = os.path.join(folder, name)
+            with contextlib.suppress(FileNotFoundError):
+                if os.lstat(path).st_mtime < oldest:
+                    os.unlink(path)
 
     def _discard_unused(self, identity: str) -> bool:
         with self.locks.held(identity) as ours:

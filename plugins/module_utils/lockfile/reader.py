@@ -68,6 +68,18 @@ def read_manifest(folder: str) -> Manifest | None:
     return None
 
 
+@dataclass(frozen=True)
+class Sources:
+    """The files that an installation is made from, found; the lockfile is not read yet."""
+
+    folder: str
+    format: Format
+    name: str
+    content: bytes
+    manifests: dict[str, Manifest]
+    files: tuple[str, ...]
+
+
 def checked_project(folder: str, manager: str = "auto", policy: Policy = _DEFAULT) -> Project | None:
     """What to install from, after every check that needs no network; ``None``: the app has nothing to install.
 
@@ -75,6 +87,12 @@ def checked_project(folder: str, manager: str = "auto", policy: Policy = _DEFAUL
     Raises ApphostError for a missing or unreadable lockfile, one that is not in step with the manifests, one that
     breaks the policy, and when lockfiles of two managers claim the folder.
     """
+    sources = find_sources(folder, manager)
+    return check_sources(sources, policy) if sources else None
+
+
+def find_sources(folder: str, manager: str) -> Sources | None:
+    """The first half of ``checked_project``: which lockfile it is, and the manifests that belong to it."""
     if manager == "none":
         return None
     if manager not in CHOICES:
@@ -86,13 +104,19 @@ def checked_project(folder: str, manager: str = "auto", policy: Policy = _DEFAUL
         return None
     chosen, name, content = found
     manifests, files = _manifests(folder, chosen)
-    lockfile = chosen.parse(content, os.path.join(folder, name), manifests)
+    return Sources(folder, chosen, name, content, manifests, (*files, name))
+
+
+def check_sources(sources: Sources, policy: Policy) -> Project:
+    """The second half of ``checked_project``: read the lockfile, and judge it."""
+    chosen, manifests = sources.format, sources.manifests
+    lockfile = chosen.parse(sources.content, os.path.join(sources.folder, sources.name), manifests)
     problems = chosen.in_step(lockfile, manifests)
     if problems:
         where = manifests[""].path if manifests else lockfile.path
         raise ApphostError(joined(problems), where, chosen.remake)
     check_policy(lockfile, policy)
-    return Project(folder, chosen, lockfile, manifests, (*files, name))
+    return Project(sources.folder, chosen, lockfile, manifests, sources.files)
 
 
 def _find(folder: str, manager: str) -> tuple[Format, str, bytes] | None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.files import sync_directory
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import build_account
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import Bounds, TreeStore
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import Bounds
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import TreeStore
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release import host
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.info import previous_good

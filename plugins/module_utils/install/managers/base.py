@@ -148,6 +148,10 @@ class Manager(abc.ABC):
         """Where symbolic links may lead out of these: folders of the project, and absolute paths."""
 
     @abc.abstractmethod
+    def facts(self) -> list[tuple[str, str]]:
+        """What else than the project's own files the identity and the checks depend on: kind of fact, and path."""
+
+    @abc.abstractmethod
     def check(self) -> None:
         """Refuse a project that this manager, or the runtime, is not for. Raises ApphostError."""
 

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.identity import inspect_runtime
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Manager
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import InstallRequest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.runtime import inspect_runtime
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.reader import Project
 
 

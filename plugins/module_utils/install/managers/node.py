@@ -13,7 +13,7 @@ import re
 import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.identity import Runtime, this_host
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.facts import CONTENT, STATUS
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job, Manager
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.nodescan import MODULES
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.npm_words import explain, failure
@@ -28,6 +28,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.programs import Pinned, check_hash
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.record import Installed
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import InstallRequest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.runtime import Runtime, this_host
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.words import shortened
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.jsonfile import parse_object, read_regular_file
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Package, Source
@@ -58,6 +59,14 @@ class NodeManager(Manager):
     @property
     def outside(self) -> frozenset[str]:
         return frozenset(self.manifests)
+
+    def facts(self) -> list[tuple[str, str]]:
+        root = self.runtime.root
+        npm = os.path.dirname(os.path.dirname(os.path.realpath(self.runtime.npm)))
+        programs = [os.path.join(root, "bin", "node"), os.path.join(root, "include/node/node_version.h")]
+        contents = [self.config_file, os.path.join(npm, "package.json")]
+        contents += [os.path.join(folder, "package.json") for folder in self.manifests]
+        return [*((STATUS, path) for path in programs), *((CONTENT, path) for path in contents)]
 
     def check(self) -> None:
         check_addresses(self.request.network)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, Problem
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.identity import Runtime
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.node import NodeManager
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.programs import (
@@ -18,6 +17,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.
 )
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.record import Installed
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import InstallRequest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.runtime import Runtime
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.reader import Project
 
 

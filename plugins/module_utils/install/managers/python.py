@@ -14,6 +14,7 @@ import urllib.parse
 from dataclasses import dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, Problem, RunCommand
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.facts import KIND, STATUS
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job, Manager
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.npmrc import check_addresses, proxies
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.packed import FOLDER, take_out
@@ -158,6 +159,11 @@ class PythonManager(Manager):
     @property
     def watched(self) -> tuple[str, ...]:
         return (f"{VENV}/bin", self.site)
+
+    def facts(self) -> list[tuple[str, str]]:
+        programs = [self.request.python, self.python.path, os.path.dirname(self.python.pip)]
+        folders = [os.path.join(folder, "src") for folder in self.project.manifests]
+        return [*((STATUS, path) for path in programs if path), *((KIND, path) for path in folders)]
 
     def check(self) -> None:
         check_addresses(self.request.network)

@@ -13,6 +13,7 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.facts import STATUS
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.failure_kinds import explain, kind_of_failure
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.npm import PAUSE
@@ -62,6 +63,9 @@ class Uv(PythonManager):
     @property
     def version(self) -> str:
         return self._version
+
+    def facts(self) -> list[tuple[str, str]]:
+        return [*super().facts(), *((STATUS, place) for place in (*PLACES, self.program))]
 
     @functools.cached_property
     def source_folders(self) -> list[str]:

@@ -9,10 +9,10 @@ import os
 import pathlib
 
 import pytest
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install import installer, plan
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install import installer, known, plan
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import Account
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.identity import Runtime
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers import node
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.runtime import Runtime
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import Target
 
 from .world import World
@@ -27,6 +27,7 @@ def fixture_world(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Wo
 
     monkeypatch.setattr(node, "this_host", this_host)
     monkeypatch.setattr(plan, "libc_version", lambda: "glibc 2.36")
+    monkeypatch.setattr(known, "libc_version", lambda: "glibc 2.36")
     monkeypatch.setattr(installer, "build_account", lambda _name: None)
     for name in ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)

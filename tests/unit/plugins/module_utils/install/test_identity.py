@@ -13,10 +13,11 @@ import typing as t
 
 import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install import identity, plan
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.identity import Runtime, inspect_runtime
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install import plan
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install import runtime as runtime_module
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.plan import plan_installation
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import Network, Registry
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.runtime import Runtime, inspect_runtime
 
 from .world import World, make_runtime
 
@@ -80,7 +81,7 @@ def test_the_host_in_the_lockfiles_words(monkeypatch: pytest.MonkeyPatch) -> Non
     runtime = Runtime("/r", "24.21.0", "137", "11.19.1")
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     monkeypatch.setattr(os, "confstr", lambda _name: "glibc 2.36")
-    target = identity.this_host(runtime)
+    target = runtime_module.this_host(runtime)
     assert (target.os, target.cpu, target.libc, target.node, target.npm) == (
         "linux",
         "arm64",
@@ -94,7 +95,7 @@ def test_the_host_in_the_lockfiles_words(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(os, "confstr", no_glibc)
     monkeypatch.setattr(platform, "machine", lambda: "s390x")
-    assert (identity.this_host(runtime).libc, identity.this_host(runtime).cpu) == ("musl", "s390x")
+    assert (runtime_module.this_host(runtime).libc, runtime_module.this_host(runtime).cpu) == ("musl", "s390x")
 
 
 def identity_of(world: World, **more: t.Any) -> str:

@@ -11,12 +11,12 @@ import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.options import install_request
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import (
+    Bounds,
     InstallRequest,
     Network,
     Registry,
     Supply,
 )
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import Bounds
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import Policy
 from ansible_collections.evenkeel.apphost.plugins.modules.lockfile_install import ARGUMENT_SPEC
 

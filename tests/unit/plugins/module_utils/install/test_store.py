@@ -14,7 +14,8 @@ import typing as t
 import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import install_dependencies
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import Bounds, TreeStore
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import Bounds
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import TreeStore
 
 from .world import World, make_app
 
