@@ -89,7 +89,7 @@ class _Parser:
         if version != 1 or isinstance(version, bool):
             raise self.reader.error(f"has version {str(version)[:40]}; 1 is understood")
         revision = self.value.get("revision", 0)
-        if type(revision) is not int:
+        if not isinstance(revision, int) or isinstance(revision, bool):
             raise self.reader.error("has a revision that is no number")
         if "distribution" in self.value:
             raise self.reader.error("was written by a uv before 0.3")
