@@ -118,9 +118,11 @@ class TreeStore:
             yield
 
     def tidy(self) -> None:
-        """Clean up what killed builds left; not what others are at."""
+        """Clean up what killed runs left; not what others are at."""
         scratch = self.path("scratch")
-        for name in os.listdir(scratch) if os.path.isdir(scratch) else ():
+        left = {*os.listdir(scratch), *os.listdir(self.locks.folder)} if os.path.isdir(scratch) else ()
+        for name in left:
+            # The lock's own file goes with the lock.
             with self.locks.held(name) as ours:
                 if ours:
                     remove(os.path.join(scratch, name))

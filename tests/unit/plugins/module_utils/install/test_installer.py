@@ -138,6 +138,7 @@ def test_what_a_killed_run_left_is_cleaned_up(world: World) -> None:
     def leave_rubbish() -> None:
         (world.app / ".apphost-beside-0123").mkdir()
         (world.store / "scratch/0123/work").mkdir(parents=True)
+        (world.store / "locks/4567").touch()
 
     leave_rubbish()
     assert install_dependencies(world.request(), world.npm).changed is False

@@ -135,7 +135,7 @@ class World:
     def rubbish(self) -> list[str]:
         """What an installation must not leave."""
         beside = [path.name for path in self.app.iterdir() if path.name.startswith(".apphost")]
-        return beside + [path.name for path in (self.store / "scratch").iterdir()]
+        return beside + [path.name for name in ("scratch", "locks") for path in (self.store / name).iterdir()]
 
 
 def failure(world: World, request: InstallRequest | None = None) -> str:
