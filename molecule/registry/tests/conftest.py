@@ -1,0 +1,342 @@
+# Copyright (c) Evenkeel contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tests of this scenario share: packages of their own, apps that need them, and orders for the front.
+
+Packages are published, and lockfiles made, from here, as a developer would; apps are installed on the host.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import random
+import shlex
+import subprocess
+import tarfile
+import time
+import typing as t
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import ansible
+import pytest
+
+from devtools.environment import tool, tool_environment
+from devtools.lab import fleet as lab
+from devtools.lab import keys
+from devtools.lab.http import request
+from devtools.paths import link_collection
+from devtools.terminal import DevError, output_of
+
+REGISTRY = "https://npm.corp.test:4443/"
+RUNTIME = "/opt/apphost/runtimes/nodejs/24.21.0"
+
+INTRUDER = """
+const { appendFileSync, readFileSync, readdirSync, writeFileSync } = require("fs");
+const attempt = (act) => { try { return act() ?? "done" } catch (error) { return error.code } };
+writeFileSync("ran.json", JSON.stringify({
+  user: process.getuid(),
+  environment: process.env,
+  settings: attempt(() => readFileSync(`${process.env.HOME}/.npmrc`, "utf8")),
+  release: attempt(() => appendFileSync("/srv/apps/shop/node_modules/plain/index.js", "// not honest")),
+  store: attempt(() => readdirSync("/srv/apps/.store/trees")),
+}));
+require("child_process").spawn("sleep", ["35813"], { detached: true, stdio: "ignore" }).unref();
+"""
+
+PACKAGES: dict[str, dict[str, str]] = {
+    # Too much to be sent at once.
+    "plain": {"index.js": 'module.exports = "honest";', "noise.txt": random.Random(4).randbytes(200_000).hex()},
+    "more": {"index.js": 'module.exports = "more";'},
+    "@corp/private": {"index.js": 'module.exports = `private and ${require("plain")}`;'},
+    "scripted": {"index.js": "", "intrude.js": INTRUDER},
+}
+MANIFESTS: dict[str, dict[str, t.Any]] = {
+    "@corp/private": {"dependencies": {"plain": "^1.0.0"}},
+    "scripted": {"scripts": {"postinstall": "node intrude.js"}},
+}
+
+RUN_MODULE = """
+import json, os, sys
+sys.path.insert(0, "/opt/module")
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.evenkeel.apphost.plugins.modules.lockfile_install import main
+arguments, environment = json.load(sys.stdin)
+os.environ.update(environment)
+with patch_module_args(arguments):
+    main()
+"""
+
+
+class AppHost:
+    """The app host, as root. It takes files and inputs, of which nothing is in an argument list or a log."""
+
+    def __init__(self, host: lab.Host) -> None:
+        self.address = host.address
+        self._login = ["ssh", *keys.ssh_options(), "-p", str(host.ssh_port), f"{keys.ADMIN}@127.0.0.1", "sudo"]
+
+    def start(self, *argv: str, **options: t.Any) -> subprocess.Popen[str]:
+        """Start a program."""
+        return subprocess.Popen([*self._login, shlex.join(argv)], text=True, **options)
+
+    def run(self, *argv: str, given: bytes = b"") -> tuple[int, str]:
+        """Run a program; its exit status and what it printed."""
+        done = subprocess.run([*self._login, shlex.join(argv)], input=given, capture_output=True, check=False)
+        return done.returncode, (done.stdout or done.stderr).decode()
+
+    def printed(self, *argv: str) -> str:
+        """What a program prints that succeeds."""
+        status, output = self.run(*argv)
+        assert status == 0, output
+        return output.strip()
+
+    def unpack(self, content: Callable[[tarfile.TarFile], None]) -> None:
+        """Unpack a tar below ``/``."""
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w", dereference=True) as tar:
+            content(tar)
+        status, output = self.run("tar", "--extract", "--no-same-owner", "--directory=/", given=archive.getvalue())
+        assert status == 0, output
+
+    def write(self, files: Mapping[str, str]) -> None:
+        """Write files, given by their paths."""
+
+        def add(tar: tarfile.TarFile) -> None:
+            for path, text in files.items():
+                entry = tarfile.TarInfo(path.lstrip("/"))
+                entry.size, entry.mtime = len(text.encode()), int(time.time())
+                tar.addfile(entry, io.BytesIO(text.encode()))
+
+        self.unpack(add)
+
+
+@pytest.fixture(scope="session")
+def app_host(fleet: dict[str, lab.Host]) -> AppHost:
+    """The app host, with the module and what it is made of, so that it runs there without a playbook around it."""
+    host = AppHost(fleet["app1"])
+    plugins = "ansible_collections/evenkeel/apphost/plugins"
+
+    def add(tar: tarfile.TarFile) -> None:
+        for folder, parts in {
+            Path(ansible.__file__).parents[1]: [
+                "ansible/__init__.py",
+                "ansible/release.py",
+                "ansible/_vendor",
+                "ansible/module_utils",
+            ],
+            link_collection(): [f"{plugins}/module_utils", f"{plugins}/modules"],
+        }.items():
+            for part in parts:
+                tar.add(folder / part, f"opt/module/{part}", filter=lambda e: None if "__pycache__" in e.name else e)
+
+    host.unpack(add)
+    return host
+
+
+class Registry:
+    """Verdaccio as its users see it, and the front before it, to give orders to."""
+
+    def __init__(self, address: str, folder: Path) -> None:
+        self.url = f"http://{address}:4873/"
+        self.orders = f"http://{address}:4899/"
+        self.folder = folder
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until both are there."""
+        deadline = time.monotonic() + 30
+        for url in (f"{self.url}-/ping", self.orders):
+            while not self._answers(url):
+                assert time.monotonic() < deadline, f"{url} does not answer"
+                time.sleep(0.1)
+
+    def _answers(self, url: str) -> bool:
+        try:
+            return request(url).status == 200
+        except DevError:
+            return False
+
+    def sign_up(self, name: str) -> Account:
+        """Make an account."""
+        password = uuid.uuid4().hex
+        account = json.dumps({"name": name, "password": password})
+        url = f"{self.url}-/user/org.couchdb.user:{name}"
+        answer = request(url, method="PUT", headers={"Content-Type": "application/json"}, data=account)
+        assert answer.status == 201, answer
+        return Account(name, password, json.loads(answer.body)["token"])
+
+    def npm(self, folder: Path, *argv: str) -> None:
+        """Run npm here, with nobody's settings but ours."""
+        settings = {"userconfig": self.folder / ".npmrc", "globalconfig": "/dev/null", "cache": self.folder / "cache"}
+        environment = {f"npm_config_{name}": str(value) for name, value in settings.items()}
+        output_of([tool("npm"), *argv], cwd=folder, env={**os.environ, **tool_environment(), **environment})
+
+    def order(self, *faults: Mapping[str, t.Any]) -> None:
+        """Let the front misbehave in these ways from now on, and forget what was asked."""
+        assert request(self.orders, method="PUT", data=json.dumps(faults)).status == 200
+
+    def asked(self, *of: str) -> list[dict[str, t.Any]]:
+        """What was asked since the last orders, of everybody or of these (``registry``, ``proxy``, ``stranger``)."""
+        asked: list[dict[str, t.Any]] = json.loads(request(self.orders).body)
+        return [one for one in asked if not of or one["at"] in of]
+
+
+@pytest.fixture(scope="session", name="verdaccio")
+def fixture_verdaccio(app_host: AppHost, tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """The registry, with our packages in it and nothing else, and no app installed from it yet."""
+    app_host.printed("systemctl", "stop", "verdaccio", "front")
+    app_host.printed("rm", "-rf", "/var/lib/private/verdaccio", "/srv/apps", "/srv/stores")
+    app_host.printed("systemctl", "start", "verdaccio", "front")
+    folder = tmp_path_factory.mktemp("developer")
+    registry = Registry(app_host.address, folder)
+    token = registry.sign_up("developer").token
+    place = registry.url.partition(":")[2]
+    (folder / ".npmrc").write_text(f"registry={registry.url}\n{place}:_authToken={token}\n")
+    for name, files in PACKAGES.items():
+        package = folder / name.replace("@", "").replace("/", "-")
+        package.mkdir()
+        manifest = {"name": name, "version": "1.0.0", **MANIFESTS.get(name, {})}
+        for file, text in {"package.json": json.dumps(manifest), **files}.items():
+            (package / file).write_text(text)
+    workspaces = [path.parent.name for path in folder.glob("*/package.json")]
+    (folder / "package.json").write_text(json.dumps({"private": True, "workspaces": workspaces}))
+    registry.npm(folder, "publish", "--workspaces")
+    return registry
+
+
+@pytest.fixture
+def registry(verdaccio: Registry) -> Registry:
+    """The registry, well-behaved until the test orders otherwise."""
+    verdaccio.order()
+    return verdaccio
+
+
+@pytest.fixture(scope="session")
+def began(app_host: AppHost) -> float:
+    """When, by the clock of the host, nothing had been written yet; seconds since the epoch."""
+    return float(app_host.printed("date", "+%s"))
+
+
+class Account(t.NamedTuple):
+    """An account at the registry."""
+
+    name: str
+    password: str
+    token: str
+
+
+@pytest.fixture(scope="session")
+def deployer(verdaccio: Registry, began: float) -> Account:
+    """Who installs; nobody else has this token."""
+    return verdaccio.sign_up("deployer")
+
+
+class App:
+    """An app on the host. ``store`` is its own where nothing may be known beforehand."""
+
+    def __init__(self, host: AppHost, name: str, own_store: bool, token: str) -> None:
+        self.host = host
+        self.token = token
+        self.folder = f"/srv/apps/{name}"
+        self.modules = f"{self.folder}/node_modules"
+        self.store = f"/srv/stores/{name}" if own_store else "/srv/apps/.store"
+        self.options = {"registry": REGISTRY, "registry_token": token, "ca_file": "/etc/ssl/ca.pem"}
+
+    def install(
+        self, check: bool = False, environment: Mapping[str, str] | None = None, **options: t.Any
+    ) -> dict[str, t.Any]:
+        """Run the module; its result."""
+        arguments = {
+            "path": self.folder,
+            "runtime_root": RUNTIME,
+            "store": self.store,
+            **self.options,
+            **options,
+            "_ansible_check_mode": check,
+        }
+        given = json.dumps([arguments, dict(environment or {})]).encode()
+        _status, output = self.host.run("python3", "-c", RUN_MODULE, given=given)
+        assert self.token not in output
+        result: dict[str, t.Any] = json.loads(output)
+        result.pop("invocation")
+        print(result)
+        return result
+
+    def installs(self, **options: t.Any) -> dict[str, t.Any]:
+        """Run the module, which succeeds; then the app works."""
+        result = self.install(**options)
+        assert not result.get("failed"), result["msg"]
+        return result
+
+    def fails(self, **options: t.Any) -> str:
+        """Run the module, which fails in words and leaves nothing behind; these words."""
+        before = self.files()
+        result = self.install(**options)
+        assert result["failed"] and "exception" not in result, result
+        assert self.files() == before
+        # A store that there was no need for is not even made.
+        listing = 'test ! -e "$0" || find "$0/scratch" "$0/locks" -mindepth 1'
+        assert self.host.printed("sh", "-c", listing, self.store) == ""
+        return str(result["msg"])
+
+    def files(self) -> list[str]:
+        """Everything in the folder: path, inode, time and target of a link."""
+        return sorted(self.host.printed("find", self.folder, "-printf", r"%p %i %T@ %l\n").splitlines())
+
+    def says(self, *packages: str) -> str:
+        """What these packages say, or all that the app asks for: it is nothing but its dependencies."""
+        names = json.dumps(packages) if packages else "Object.keys(require('./package.json').dependencies)"
+        script = f"console.log({names}.map(name => require(name)).join(', '))"
+        return self.host.printed("env", f"--chdir={self.folder}", f"{RUNTIME}/bin/node", "-e", script)
+
+
+@pytest.fixture(scope="session")
+def make_app(
+    app_host: AppHost, verdaccio: Registry, deployer: Account, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., App]:
+    """``make_app("shop", "plain", "@corp/private")``: an app that needs these packages, not yet installed.
+
+    ``registry`` is where its lockfile says that they are; without ``addresses`` it does not say it. With ``own_store``
+    it is installed as if it was the first app on the host.
+    """
+    locked: dict[tuple[str, ...], dict[str, str]] = {}
+
+    def lock(packages: tuple[str, ...]) -> dict[str, str]:
+        if packages not in locked:
+            folder = tmp_path_factory.mktemp("app")
+            manifest = {"name": "app", "version": "1.0.0", "dependencies": dict.fromkeys(packages, "1.0.0")}
+            (folder / "package.json").write_text(json.dumps(manifest))
+            verdaccio.npm(folder, "install", "--package-lock-only", "--ignore-scripts")
+            locked[packages] = {name: (folder / name).read_text() for name in ("package.json", "package-lock.json")}
+        return locked[packages]
+
+    def make(
+        name: str,
+        *packages: str,
+        registry: str = REGISTRY,
+        addresses: bool = True,
+        own_store: bool = True,
+        **files: str,
+    ) -> App:
+        app = App(app_host, name, own_store, deployer.token)
+        project = {file: text.replace(verdaccio.url, registry) for file, text in lock(packages).items()}
+        if not addresses:
+            value = json.loads(project["package-lock.json"])
+            for entry in value["packages"].values():
+                entry.pop("resolved", None)
+            project["package-lock.json"] = json.dumps(value)
+        app_host.write({f"{app.folder}/{file}": text for file, text in {**project, **files}.items()})
+        return app
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def shop(make_app: Callable[..., App]) -> App:
+    """An app that is installed, from the store that most apps share."""
+    app: App = make_app("shop", "plain", "@corp/private", own_store=False)
+    assert app.installs()["packages"] == 2
+    return app
