@@ -8,6 +8,8 @@ Packages are published, and lockfiles made, from here, as a developer would; app
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import io
 import json
 import os
@@ -27,9 +29,8 @@ import pytest
 from devtools.environment import tool, tool_environment
 from devtools.lab import fleet as lab
 from devtools.lab import keys
-from devtools.lab.http import request
 from devtools.paths import link_collection
-from devtools.terminal import DevError, output_of
+from devtools.terminal import output_of
 
 REGISTRY = "https://npm.corp.test:4443/"
 RUNTIME = "/opt/apphost/runtimes/nodejs/24.21.0"
@@ -140,33 +141,41 @@ class Registry:
     """Verdaccio as its users see it, and the front before it, to give orders to."""
 
     def __init__(self, address: str, folder: Path) -> None:
+        self.address = address
         self.url = f"http://{address}:4873/"
-        self.orders = f"http://{address}:4899/"
         self.folder = folder
         self.wait()
 
     def wait(self) -> None:
         """Wait until both are there."""
         deadline = time.monotonic() + 30
-        for url in (f"{self.url}-/ping", self.orders):
-            while not self._answers(url):
-                assert time.monotonic() < deadline, f"{url} does not answer"
+        for port, path in ((4873, "/-/ping"), (4899, "/")):
+            while not self._answers(port, path):
+                assert time.monotonic() < deadline, f"port {port} does not answer"
                 time.sleep(0.1)
 
-    def _answers(self, url: str) -> bool:
+    def _answers(self, port: int, path: str) -> bool:
         try:
-            return request(url).status == 200
-        except DevError:
+            return self._ask(port, "GET", path)[0] == 200
+        except OSError:
             return False
+
+    def _ask(self, port: int, method: str, path: str, data: t.Any = None) -> tuple[int, t.Any]:
+        """Status and content of an answer."""
+        connection = http.client.HTTPConnection(self.address, port, timeout=30)
+        with contextlib.closing(connection):
+            connection.request(method, path, json.dumps(data), {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
 
     def sign_up(self, name: str) -> Account:
         """Make an account."""
         password = uuid.uuid4().hex
-        account = json.dumps({"name": name, "password": password})
-        url = f"{self.url}-/user/org.couchdb.user:{name}"
-        answer = request(url, method="PUT", headers={"Content-Type": "application/json"}, data=account)
-        assert answer.status == 201, answer
-        return Account(name, password, json.loads(answer.body)["token"])
+        status, answer = self._ask(
+            4873, "PUT", f"/-/user/org.couchdb.user:{name}", {"name": name, "password": password}
+        )
+        assert status == 201, answer
+        return Account(name, password, answer["token"])
 
     def npm(self, folder: Path, *argv: str) -> None:
         """Run npm here, with nobody's settings but ours."""
@@ -176,11 +185,11 @@ class Registry:
 
     def order(self, *faults: Mapping[str, t.Any]) -> None:
         """Let the front misbehave in these ways from now on, and forget what was asked."""
-        assert request(self.orders, method="PUT", data=json.dumps(faults)).status == 200
+        assert self._ask(4899, "PUT", "/", faults)[0] == 200
 
     def asked(self, *of: str) -> list[dict[str, t.Any]]:
         """What was asked since the last orders, of everybody or of these (``registry``, ``proxy``, ``stranger``)."""
-        asked: list[dict[str, t.Any]] = json.loads(request(self.orders).body)
+        _status, asked = self._ask(4899, "GET", "/")
         return [one for one in asked if not of or one["at"] in of]
 
 

@@ -27,7 +27,7 @@ import json, os, sys, threading
 over, seen = threading.Event(), set()
 threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
 print("watching", flush=True)
-while not over.is_set():
+while not over.wait(0.005):
     for process in filter(str.isdigit, os.listdir("/proc")):
         for name in ("cmdline", "environ"):
             try:
