@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -57,10 +58,14 @@ class Contents:
         return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
     @classmethod
-    def load(cls, content: bytes) -> Contents:
-        """The contents that were dumped. Raises ``ValueError``, ``KeyError`` or ``TypeError`` for anything else."""
-        value = json.loads(content)
-        return cls(dict(value["files"]), set(value["programs"]), dict(value["links"]), set(value["folders"]))
+    def load(cls, content: bytes) -> Contents | None:
+        """The contents that were dumped; ``None`` for anything else: somebody may have written it who means harm."""
+        with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
+            value = json.loads(content)
+            loaded = cls(dict(value["files"]), set(value["programs"]), dict(value["links"]), set(value["folders"]))
+            paths = (*loaded.files, *loaded.links, *loaded.folders)
+            return loaded if all(isinstance(path, str) for path in paths) else None
+        return None
 
     def differences(self, now: Contents) -> list[str]:
         """What is otherwise ``now``, in words; empty: nothing."""

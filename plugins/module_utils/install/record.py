@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import typing as t
@@ -62,16 +63,22 @@ class Record:
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()
 
     @classmethod
-    def load(cls, content: bytes) -> Record:
-        """The record that was dumped."""
-        value = json.loads(content)
-        return cls(
-            packages={
-                path: Recorded(**{**entry, "at": tuple(entry["at"])}) for path, entry in value["packages"].items()
-            },
-            witnesses={file: (size, sha256) for file, (size, sha256) in value["witnesses"].items()},
-            folders=value["folders"],
-        )
+    def load(cls, content: bytes) -> Record | None:
+        """The record that was dumped; ``None`` for anything else: somebody may have written it who means harm."""
+        with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            value = json.loads(content)
+            return cls(
+                packages={
+                    path: Recorded(**{**entry, "at": tuple(map(_text, entry["at"]))})
+                    for path, entry in value["packages"].items()
+                },
+                witnesses={file: (size, _text(sha256)) for file, (size, sha256) in value["witnesses"].items()},
+                folders={
+                    folder: {name: _text(target) for name, target in names.items()}
+                    for folder, names in value["folders"].items()
+                },
+            )
+        return None
 
     def as_packages(self) -> dict[str, Package]:
         """For comparing with what a lockfile asks for."""
@@ -88,6 +95,12 @@ class Record:
     def all_folders(self) -> set[str]:
         """Every folder that the cheap look knows: those of packages, and those that hold packages."""
         return {*self.folders, *(os.path.dirname(file) for file in self.witnesses)}
+
+
+def _text(value: t.Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
 
 
 def make_record(

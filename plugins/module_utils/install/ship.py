@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -12,15 +13,9 @@ import tarfile
 import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.contents import (
-    CONTENTS,
-    MARKER,
-    Contents,
-    read_contents,
-)
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.seal import seal
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import TreeStore
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import MAIN_PRODUCTS, Tree, read_tree
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import MAIN_PRODUCTS, Tree, look, read_tree
 
 _CHUNK = 1024 * 1024
 _AGAIN = "Ship it again."
@@ -29,7 +24,8 @@ _AGAIN = "Ship it again."
 def export_tree(store: TreeStore, identity: str, path: str) -> str:
     """Write the stored tree into a new tar at ``path``; returns its SHA-256 (hex). Raises ApphostError, ``OSError``.
 
-    Files belong to root in it, with the modes and the one time that they were sealed with, sorted by name.
+    Files belong to root in it, with the modes and the one time that they were sealed with, sorted by name. The tar
+    itself belongs to whom its folder belongs to: whoever fetches it need not be root.
     """
     with store.using(identity):
         tree = store.find(identity)
@@ -37,13 +33,27 @@ def export_tree(store: TreeStore, identity: str, path: str) -> str:
             # The host that builds for the others has thrown the tree away meanwhile, or never built it.
             raise ApphostError(f"the store has no tree {identity[:12]}", store.root, "Install it on this host first.")
         base = store.tree_path(identity)
-        with open(path, "xb") as file:
-            os.fchmod(file.fileno(), 0o600)
+        with _new_file(path) as file:
             writer = _Hashing(file)
             with tarfile.open(fileobj=t.cast(t.IO[bytes], writer), mode="w|", format=tarfile.GNU_FORMAT) as tar:
                 for product in sorted(tree.products):
                     _add(tar, base, product, tree.sealed_at)
         return writer.digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _new_file(path: str) -> t.Iterator[t.IO[bytes]]:
+    """A new file for whoever has its folder, gone again when it does not get complete."""
+    with open(path, "xb") as file:
+        try:
+            os.fchmod(file.fileno(), 0o600)
+            if os.geteuid() == 0:
+                folder = os.stat(os.path.dirname(path))
+                os.fchown(file.fileno(), folder.st_uid, folder.st_gid)
+            yield file
+        except BaseException:
+            os.unlink(path)
+            raise
 
 
 class _Hashing:
@@ -83,44 +93,44 @@ def _add(tar: tarfile.TarFile, base: str, path: str, moment: int) -> None:
 def import_tree(
     store: TreeStore, identity: str, path: str, digest: str, outside: t.Collection[str], run: RunCommand
 ) -> Tree:
-    """Take the tree in the tar at ``path`` into the store, which is prepared; one that is there stays.
+    """Take the tree in the tar at ``path`` into the store, which is prepared; the tree's lock is held.
 
     The tar must have the SHA-256 ``digest``, the tree in it ``identity``, and every file the hash that it was sealed
-    with. ``outside`` is what the tree's links may lead to (``Manager.outside``). Raises ApphostError, ``OSError``.
+    with. ``outside`` is what the tree's links may lead to (``Manager.outside``). Raises ApphostError, ``OSError``;
+    then nothing is left.
     """
-    with store.building(identity):
-        tree = store.find(identity)
-        if tree is not None:
-            return tree
-        _check_digest(path, digest)
-        with store.scratch(identity) as scratch:
-            final = os.path.join(scratch, "final")
-            os.mkdir(final, 0o700)
-            products = _unpack(path, final)
-            tree = _sealed_again(final, products, identity, path, outside, as_root=store.account is not None)
-            code, _out, err = run(["sync", "--file-system", final])
-            if code:
-                # The disk has errors, or went away.
-                raise ApphostError(f"cannot be written to the disk: {err.strip()[:300]}", final, "Check the disk.")
-            store.publish(final, identity)
-            return tree
+    with open(path, "rb") as file, store.scratch(identity) as scratch:
+        _check_digest(file, path, digest)
+        final = os.path.join(scratch, "final")
+        os.mkdir(final, 0o700)
+        try:
+            products = _unpack(file, path, final)
+        except (tarfile.TarError, EOFError, ValueError) as error:
+            raise ApphostError(f"is no whole tar ({error})", path, _AGAIN) from error
+        tree = _sealed_again(final, products, identity, path, outside, as_root=store.account is not None)
+        code, _out, err = run(["sync", "--file-system", final])
+        if code:
+            # The disk has errors, or went away.
+            raise ApphostError(f"cannot be written to the disk: {err.strip()[:300]}", final, "Check the disk.")
+        store.publish(final, identity)
+        return tree
 
 
-def _check_digest(path: str, digest: str) -> None:
+def _check_digest(file: t.IO[bytes], path: str, digest: str) -> None:
     found = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            found.update(chunk)
+    while chunk := file.read(_CHUNK):
+        found.update(chunk)
     if found.hexdigest() != digest:
         what = f"the shipped tree has the SHA-256 {found.hexdigest()[:16]}… instead of {digest[:16]}…"
         raise ApphostError(f"{what}: it did not arrive as it was sent", path, _AGAIN)
+    file.seek(0)
 
 
-def _unpack(path: str, final: str) -> list[str]:
+def _unpack(file: t.IO[bytes], path: str, final: str) -> list[str]:
     """Unpack into the empty folder ``final``; returns the folders that are products."""
     folders: set[str] = set()
     products: list[str] = []
-    with tarfile.open(path, "r:") as tar:
+    with tarfile.open(fileobj=file, mode="r:") as tar:
         for member in tar:
             name = member.name
             parts = name.split("/")
@@ -131,7 +141,10 @@ def _unpack(path: str, final: str) -> list[str]:
                     raise ApphostError(f"holds {name[:200]!r}, which is in no tree of packages", path, _AGAIN)
                 os.makedirs(os.path.dirname(os.path.join(final, name)), exist_ok=True)
                 products.append(name)
-            _write(tar, member, os.path.join(final, name), path)
+            try:
+                _write(tar, member, os.path.join(final, name), path)
+            except FileExistsError as error:
+                raise ApphostError(f"holds {name[:200]!r} twice", path, _AGAIN) from error
             if member.isdir():
                 # Only these have something in them: nothing is written through a link.
                 folders.add(name)
@@ -159,15 +172,7 @@ def _sealed_again(
     if tree is None or tree.identity != identity or sorted(tree.products) != sorted(products):
         raise ApphostError(f"holds no tree {identity[:12]}", path, _AGAIN)
     seal(final, tree.products, as_root, tree.sealed_at, outside)
-    content = _read(os.path.join(final, tree.products[0], CONTENTS))
-    if hashlib.sha256(content).hexdigest() != tree.contents_sha256:
-        raise ApphostError(f"the shipped tree's list of files is not that of its {MARKER}", path, _AGAIN)
-    differences = Contents.load(content).differences(read_contents(final, tree.products))
-    if differences:
-        raise ApphostError(f"the shipped tree is not what was sealed: {differences[0]}", path, _AGAIN)
+    drift = look(final, tree.products, full=True).drift
+    if drift:
+        raise ApphostError(f"the shipped tree is not what was sealed: {drift[0]}", path, _AGAIN)
     return tree
-
-
-def _read(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()

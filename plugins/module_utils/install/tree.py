@@ -33,6 +33,9 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.jsonfile
 #: The first product, which carries the marker: of the managers of Node.js, and of those of Python.
 MAIN_PRODUCTS = ("node_modules", ".venv")
 
+#: No count, size in bytes or time in seconds of a tree is greater; the system's own numbers end at 2**63.
+_MOST = 2**50
+
 
 @dataclass(frozen=True)
 class Tree:
@@ -71,13 +74,26 @@ def read_tree(base: str, main: str | None = None) -> Tree | None:
     """The tree that the marker below ``base`` names; ``None`` without a marker, or with one that is broken."""
     for product in (main,) if main else MAIN_PRODUCTS:
         path = os.path.join(base, product)
-        with contextlib.suppress(ApphostError, OSError, ValueError, TypeError, KeyError):
+        with contextlib.suppress(ApphostError, OSError, ValueError, TypeError, KeyError, RecursionError):
             marker = None if os.path.islink(path) else read_regular_file(os.path.join(path, MARKER))
             if marker is not None:
                 value = json.loads(marker)
                 lists = {name: tuple(value[name]) for name in ("products", "scripts_skipped")}
-                return Tree(**{**value, **lists})
+                tree = Tree(**{**value, **lists})
+                return tree if _is_sound(tree) else None
     return None
+
+
+def _is_sound(tree: Tree) -> bool:
+    """Whether a marker holds what a marker holds: somebody may have written it who means harm."""
+    texts = (tree.identity, tree.manager, tree.record_sha256, tree.contents_sha256)
+    numbers = (tree.packages, tree.files, tree.bytes, tree.sealed_at)
+    return (
+        bool(tree.products)
+        and all(isinstance(text, str) for text in (*texts, *tree.products, *tree.scripts_skipped))
+        and all(part not in ("", ".", "..") for product in tree.products for part in product.split("/"))
+        and all(isinstance(number, int) and 0 <= number <= _MOST for number in numbers)
+    )
 
 
 def read_record(base: str, tree: Tree) -> Record | None:
@@ -159,9 +175,10 @@ def _changed_packages(base: str, tree: Tree, record: Record) -> list[str]:
 
 def _changed_contents(base: str, tree: Tree) -> list[str]:
     content = _sealed_file(base, tree, CONTENTS, tree.contents_sha256)
-    if content is None:
+    contents = Contents.load(content) if content is not None else None
+    if contents is None:
         return [f"{tree.products[0]}/{CONTENTS} was changed"]
-    return Contents.load(content).differences(read_contents(base, tree.products))
+    return contents.differences(read_contents(base, tree.products))
 
 
 def _sealed_file(base: str, tree: Tree, name: str, sha256: str) -> bytes | None:
