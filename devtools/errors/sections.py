@@ -45,7 +45,7 @@ SECTIONS = (
             "install/managers/yarn_berry.py:*.check",
             "install/managers/pnpm.py:*.check",
             "install/managers/python.py:PythonManager.check",
-            "install/managers/python.py:_authorities",
+            "install/authorities.py",
             "install/managers/python.py:netrc",
         ),
     ),

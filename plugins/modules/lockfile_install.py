@@ -141,9 +141,7 @@ options:
         description: The user that the token belongs to, where the registry wants one.
         type: str
   ca_file:
-    description:
-      - A file on the host with certificates of authorities to trust besides the manager's own.
-      - O(build_user) must be able to read it.
+    description: A file on the host with certificates of authorities to trust besides the manager's own, in PEM form.
     type: path
   proxy:
     description:
@@ -465,6 +463,8 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         return InstallResult(changed=False).as_dict()
     old = before(plan)
     result = preview(plan) if module.check_mode else carry_out(plan, run)
+    for warning in result.warnings:
+        module.warn(warning)
     differs = changes(old, old if plan.up_to_date else after(plan))
     materials = {"sbom": bill_of_materials(plan)} if options["sbom"] else {}
     return {

@@ -221,6 +221,8 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     stage = make_stage(module)
     before = host.staged_releases(stage.layout)
     report = carry_out(module, stage)
+    for warning in report.dependencies.warnings if report.dependencies else ():
+        module.warn(f"app {stage.layout.name}: {warning}")
     keep = module.params["keep"]
     pruned = prune(stage.layout, keep).pruned if keep and not module.check_mode else []
     after = sorted({*before, stage.release} - {*pruned})

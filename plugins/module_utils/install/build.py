@@ -14,7 +14,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.common import App
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import Account
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.contents import CONTENTS, RECORD
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.laps import Laps
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job, Manager
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.programs import Programs
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.place import remove
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.plan import Plan
@@ -33,24 +33,19 @@ def build(plan: Plan, store: TreeStore, account: Account | None, run: RunCommand
         limit = plan.request.timeout
         programs = Programs(store.path("managers"), store.locks)
         job = Job(os.path.join(scratch, "work"), store.cache(manager.name), programs, account, run, limit)
+        manager.bring_authorities(job)
         if manager.request.supply.minimum_age is not None:
             check_age(manager, store, plan.after().values())
             laps.lap("supply")
-        with store.caching(manager.name):
-            manager.fetch(job)
-        laps.lap("fetch")
-        installed = manager.installed(job)
-        problems = manager.disagreements(job, installed)
-        if problems:
-            what = f"what {manager.name} installed is not what the lockfile says: {joined(problems)}"
-            do = f"Run again; when it stays so: {manager.project.format.remake}"
-            raise ApphostError(what, manager.project.lockfile.path, do)
-        if manager.request.supply.signatures or manager.request.supply.audit:
-            check_installed(manager, job)
-            laps.lap("supply")
+        with store.account_used(alone=manager.builds):
+            try:
+                installed = _fetch(manager, store, job, laps)
+            finally:
+                job.forget()
         allowed = {path: one for path, one in installed.items() if plan.may_run(one.package)}
         if allowed:
-            manager.run_scripts(job, allowed)
+            with store.account_used(alone=True):
+                manager.run_scripts(job, allowed)
             laps.lap("scripts")
         manager.finish(job)
         # From here on no process of the build is left, and nobody but us can reach the tree.
@@ -67,6 +62,23 @@ def build(plan: Plan, store: TreeStore, account: Account | None, run: RunCommand
         store.publish(final, plan.identity)
         laps.lap("seal")
         return tree
+
+
+def _fetch(manager: Manager, store: TreeStore, job: Job, laps: Laps) -> dict[str, Installed]:
+    """Have the packages fetched, by whoever may read tokens; returns what was installed. Raises ApphostError."""
+    with store.caching(manager.name):
+        manager.fetch(job)
+    laps.lap("fetch")
+    installed = manager.installed(job)
+    problems = manager.disagreements(job, installed)
+    if problems:
+        what = f"what {manager.name} installed is not what the lockfile says: {joined(problems)}"
+        do = f"Run again; when it stays so: {manager.project.format.remake}"
+        raise ApphostError(what, manager.project.lockfile.path, do)
+    if manager.request.supply.signatures or manager.request.supply.audit:
+        check_installed(manager, job)
+        laps.lap("supply")
+    return installed
 
 
 def _move(places: t.Sequence[str], project: str, final: str) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree impo
 
 __all__ = ["InstallRequest", "InstallResult", "install_dependencies"]
 
-#: Drift that is named in a result.
+#: Drift and packages that are named.
 _SHOWN = 20
 
 
@@ -56,6 +56,15 @@ class InstallResult:
     scripts_skipped: tuple[str, ...] = ()
     #: Seconds by phase: ``plan``, ``wait``, ``fetch``, ``scripts``, ``seal``, ``place`` if they were needed, ``total``.
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What somebody should read although it went well; only when something was done that had not been before."""
+        if self.placed_by is None or self.from_cache or not self.scripts_skipped:
+            return ()
+        names = ", ".join(self.scripts_skipped[:_SHOWN])
+        more = f" and {len(self.scripts_skipped) - _SHOWN} more" if len(self.scripts_skipped) > _SHOWN else ""
+        return (f"the lifecycle scripts of {names}{more} did not run: allow_scripts does not name them",)
 
     def as_dict(self) -> dict[str, t.Any]:
         """For a module's result."""
@@ -89,7 +98,7 @@ def carry_out(plan: Plan, run: RunCommand) -> InstallResult:
     else:
         with _ordinary_umask():
             tree, from_cache, placed_by = _Installation(plan, run, laps).bring()
-    remember(plan.request.store, plan.key, plan.answer)
+    _remember(plan)
     return InstallResult(
         changed=not plan.up_to_date,
         manager=plan.name,
@@ -104,6 +113,15 @@ def carry_out(plan: Plan, run: RunCommand) -> InstallResult:
         scripts_skipped=tree.scripts_skipped,
         seconds={**laps.seconds, "total": round(time.monotonic() - started, 3)},
     )
+
+
+def _remember(plan: Plan) -> None:
+    """Write down what the project came to. Of several at the same time one does: they have the same to say."""
+    locks = TreeStore(plan.request.store, None).locks
+    if os.path.isdir(locks.folder):
+        with locks.held(f"known-{plan.key}") as ours:
+            if ours:
+                remember(plan.request.store, plan.key, plan.answer)
 
 
 @contextlib.contextmanager

@@ -39,6 +39,8 @@ _PASS_THROUGH = 0o711
 KNOWN = "known"
 #: The lock of a cache is shared by the builds that use it.
 _CACHE_LOCK = "cache-"
+#: Nobody runs code of packages while somebody has tokens.
+_ACCOUNT_LOCK = "account"
 
 
 #: Seconds between two looks at the size of a cache: each reads as many folders as there are packages.
@@ -115,6 +117,19 @@ class TreeStore:
                 # A build on the same host takes longer than half an hour, or hangs.
                 do = "See what it waits for, or end it, and run again."
                 raise ApphostError(f"another process has had this tree for {timeout:.0f} s", self.root, do)
+            yield
+
+    @contextlib.contextmanager
+    def account_used(self, alone: bool, timeout: float = LOCK_TIMEOUT) -> t.Iterator[None]:
+        """Use the build user, with tokens in his files, or ``alone`` to run code of packages, which could read those.
+
+        He is the same for all builds on a host, so what he may read in one, he may in another.
+        """
+        with self.locks.held(_ACCOUNT_LOCK, shared=not alone, timeout=timeout) as ours:
+            if not ours:
+                # Lifecycle scripts wait until nobody fetches packages on this host, and the other way round.
+                do = "See what it waits for, or end it, and run again."
+                raise ApphostError(f"another build has been using the build user for {timeout:.0f} s", self.root, do)
             yield
 
     def tidy(self) -> None:

@@ -12,8 +12,13 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, Problem, RunCommand
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.authorities import (
+    read_authorities,
+    usual_authorities,
+)
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import Account, as_account
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.programs import Programs
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.place import remove
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.record import Installed
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import InstallRequest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Package
@@ -63,6 +68,11 @@ class Job:
     def temporary(self) -> str:
         return os.path.join(self.work, "tmp")
 
+    @property
+    def authorities(self) -> str:
+        """A file of CA certificates, when the option ca_file names one."""
+        return os.path.join(self.work, "ca.pem")
+
     def write(self, path: str, content: bytes) -> None:
         """Write a file below ``work`` that only the build user can read, and the folders that it needs."""
         folder = self.work
@@ -77,6 +87,12 @@ class Job:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
         self._give(full)
+
+    def forget(self) -> None:
+        """Delete every setting that was written for the build user, with all secrets."""
+        remove(self.home)
+        os.mkdir(self.home, 0o700)
+        self._give(self.home)
 
     def _give(self, path: str) -> None:
         if self.account:
@@ -122,6 +138,8 @@ class Manager(abc.ABC):
     config_file: t.ClassVar[str]
     #: Any file of its cache may go without harm to the others.
     separable_cache: t.ClassVar[bool] = False
+    #: The certificates that it is given are all that it trusts, instead of some more.
+    trusts_only_given: t.ClassVar[bool] = False
 
     def __init__(self, project: Project, request: InstallRequest) -> None:
         self.project = project
@@ -158,6 +176,18 @@ class Manager(abc.ABC):
     @abc.abstractmethod
     def inputs(self) -> dict[str, t.Any]:
         """What of the manager, the runtime and the settings decides the tree; plain JSON."""
+
+    def bring_authorities(self, job: Job) -> None:
+        """Copy ``ca_file`` to where the build user can read it. Raises ApphostError when it cannot be meant."""
+        ca_file = self.request.network.ca_file
+        if ca_file:
+            usual = usual_authorities() if self.trusts_only_given else b""
+            job.write("ca.pem", usual + b"\n" + read_authorities(ca_file))
+
+    @property
+    def builds(self) -> bool:
+        """Whether packages may be built while they are fetched, and run code for it."""
+        return False
 
     @abc.abstractmethod
     def fetch(self, job: Job) -> None:

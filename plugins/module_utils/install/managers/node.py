@@ -110,7 +110,7 @@ class NodeManager(Manager):
 
     def npm(self, job: Job, argv: t.Sequence[str], contained: bool = False) -> tuple[str | None, str]:
         """Run npm; returns its error code (``None``: it succeeded) and its words."""
-        code, out, err = job.call([self.runtime.npm, *argv], self.environment(), contained)
+        code, out, err = job.call([self.runtime.npm, *argv], self.environment(job), contained)
         return failure(out, err) if code else (None, "")
 
     def npm_error(self, what: str, code: str, words: str) -> ApphostError:
@@ -164,15 +164,14 @@ class NodeManager(Manager):
     def finish(self, job: Job) -> None:
         """Nothing to do: these trees have no path in them that depends on where they are."""
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, job: Job) -> dict[str, str]:
         """All that the manager and lifecycle scripts get to see."""
         variables = {
             "PATH": f"{self.runtime.root}/bin:/usr/local/bin:/usr/bin:/bin",
             # Where add-ons find the headers of this very runtime, instead of downloading them.
             "npm_config_nodedir": self.runtime.root,
         }
-        ca_file = self.request.network.ca_file
-        return {**variables, "NODE_EXTRA_CA_CERTS": ca_file} if ca_file else variables
+        return {**variables, "NODE_EXTRA_CA_CERTS": job.authorities} if self.request.network.ca_file else variables
 
     @functools.cached_property
     def manifests(self) -> dict[str, dict[str, t.Any]]:

@@ -175,7 +175,7 @@ class Npm(NodeManager):
         option: str,
         read: t.Callable[[t.Mapping[str, t.Any]], list[str] | None],
     ) -> None:
-        code, out, err = job.call([self.runtime.npm, *argv], self.environment())
+        code, out, err = job.call([self.runtime.npm, *argv], self.environment(job))
         problems = read(read_object(out))
         if problems is None:
             # when: the registry has no audits or no signatures, or does not answer

@@ -12,6 +12,7 @@ import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import Network
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.addresses import parse, shown
 
 Settings = dict[str, t.Union[str, int, bool]]
 
@@ -30,9 +31,19 @@ FIXED_SETTINGS: Settings = {
 }
 
 
+#: What npm and pnpm put a variable of the environment in place of, with what takes part in that.
+_VARIABLE = re.compile(r"(\\*)(\$\{[^${}?]+\??\})")
+
+
 def settings_file(settings: t.Mapping[str, str | int | bool]) -> bytes:
-    """An ``.npmrc``; every text is quoted, so that it cannot become a setting of its own."""
-    return "".join(f"{name}={json.dumps(settings[name])}\n" for name in sorted(settings)).encode()
+    """An ``.npmrc``; every text is quoted, so that it cannot become a setting of its own, and means itself."""
+    values = {name: _literal(value) if isinstance(value, str) else value for name, value in settings.items()}
+    return "".join(f"{_literal(name)}={json.dumps(values[name])}\n" for name in sorted(values)).encode()
+
+
+def _literal(text: str) -> str:
+    """A text of which ``${HOME}`` stays what it is: an odd number of backslashes does that, and half of them stay."""
+    return _VARIABLE.sub(r"\1\1\\\2", text)
 
 
 def registry_settings(network: Network, with_tokens: bool) -> Settings:
@@ -70,11 +81,18 @@ def proxies(network: Network, environment: t.Mapping[str, str]) -> dict[str, str
 
 
 def check_addresses(network: Network) -> None:
-    """Refuse registries whose address is none. Raises ApphostError."""
+    """Refuse registries whose address is none, or holds a password. Raises ApphostError."""
     for registry in network.registries:
-        if not re.match(r"https?://[^/\s]+", registry.url):
+        address = parse(registry.url)
+        if address is None or address.scheme not in ("https", "http"):
             # The address of one of the registries is not one of HTTP or HTTPS.
-            raise ApphostError(f"the registry {registry.url!r} is no address", do="Write it as https://host/path/.")
+            place = re.sub(r"//.*@", "//", registry.url)
+            raise ApphostError(f"the registry {place!r} is no address", do="Write it as https://host/path/.")
+        if address.user:
+            # What is in the address is in logs, and every lifecycle script gets to know it.
+            do = "Put the password into registry_token, or into the registry's own user and token."
+            what = f"the address of the registry {shown(registry.url)} has a name or a password in it"
+            raise ApphostError(what, do=do)
 
 
 def check_scopes(network: Network) -> None:

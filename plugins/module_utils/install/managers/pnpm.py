@@ -172,7 +172,7 @@ class Pnpm(PinnedManager):
     def _pnpm(self, job: Job, argv: t.Sequence[str], contained: bool = False) -> str | None:
         """Run pnpm; returns what it says when it fails."""
         program, path = self._program(job)
-        environment = self.environment()
+        environment = self.environment(job)
         settings = {
             key.replace("-", "_"): str(value).lower() for key, value in FIXED_SETTINGS.items() if "fetch" in key
         }

@@ -30,9 +30,6 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree imp
 
 VENV = ".venv"
 
-#: Where Debian and Ubuntu keep the certificates that every program trusts.
-_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
-
 #: Prints what decides a tree and is no marker variable, one a line; the last two are empty where there is no pip.
 _INSPECT = (
     PROGRAM
@@ -135,6 +132,8 @@ def inspect_python(path: str, run: RunCommand) -> Python:
 class PythonManager(Manager):
     """A package manager of Python."""
 
+    trusts_only_given = True
+
     def __init__(self, project: Project, request: InstallRequest, python: Python) -> None:
         super().__init__(project, request)
         self.python = python
@@ -218,14 +217,11 @@ class PythonManager(Manager):
         """All that the manager, and a build, gets to see; ways and certificates as every program of Python has them."""
         variables = {"PATH": "/usr/local/bin:/usr/bin:/bin", "NETRC": os.path.join(job.home, ".netrc")}
         if self.request.network.ca_file:
-            bundle = os.path.join(job.home, "authorities.pem")
-            variables.update(SSL_CERT_FILE=bundle, REQUESTS_CA_BUNDLE=bundle, PIP_CERT=bundle)
+            variables.update(dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT"), job.authorities))
         return variables
 
     def prepare(self, job: Job) -> None:
         """Make the empty environment, and write what is needed to get at the packages."""
-        if self.request.network.ca_file:
-            job.write("home/authorities.pem", _authorities(self.request.network.ca_file))
         job.write("home/.netrc", netrc(self.request))
         code, out, err = job.call([self.python.path, "-I", "-m", "venv", "--without-pip", VENV], {})
         if code:
@@ -308,18 +304,6 @@ def _version(text: str) -> t.Any:
     """A version as it is compared; what is none is only equal to itself."""
     version = parse_version(text)
     return version.key if version else text
-
-
-def _authorities(ca_file: str) -> bytes:
-    """The certificates of ``ca_file`` and those that this host trusts anyway."""
-    try:
-        with open(ca_file, "rb") as file:
-            own = file.read()
-    except OSError as error:
-        # The option ca_file names a file that is not on the host.
-        raise ApphostError(f"cannot be read ({error.strerror})", ca_file, "Put it there, or change ca_file.") from error
-    usual = read_regular_file(_AUTHORITIES) if os.path.isfile(_AUTHORITIES) else None
-    return (usual or b"") + b"\n" + own
 
 
 def netrc(request: InstallRequest) -> bytes:

@@ -181,7 +181,7 @@ class YarnBerry(PinnedManager):
         # Not by the settings alone: those a manifest can overrule, and the project's own scripts do not mind them.
         no_scripts = "--mode=skip-build" if self.major >= 3 else "--skip-builds"
         program = [os.path.join(self.runtime.root, "bin", "node"), self.program_path(job)]
-        environment = {**self.environment(), "YARN_IGNORE_PATH": "1", "YARN_RC_FILENAME": RC_NAME}
+        environment = {**self.environment(job), "YARN_IGNORE_PATH": "1", "YARN_RC_FILENAME": RC_NAME}
         code, out, err = job.call([*program, "install", no_scripts, "--json"], environment)
         return said(out, err) if code else None
 

@@ -123,7 +123,7 @@ class YarnClassic(PinnedManager):
     def _yarn(self, job: Job, options: t.Sequence[str]) -> str | None:
         """Run yarn; returns what it says when it fails."""
         program = [os.path.join(self.runtime.root, "bin", "node"), self.program_path(job)]
-        environment = {**self.environment(), "YARN_IGNORE_PATH": "1"}
+        environment = {**self.environment(job), "YARN_IGNORE_PATH": "1"}
         code, out, err = job.call([*program, *options], environment)
         return said(out, err) if code else None
 

@@ -11,6 +11,8 @@ import shutil
 import typing as t
 
 import pytest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import InstallResult
+from ansible_collections.evenkeel.apphost.plugins.modules import lockfile_install
 from ansible_collections.evenkeel.apphost.plugins.modules.lockfile_install import ARGUMENT_SPEC
 from ansible_collections.evenkeel.apphost.plugins.modules.lockfile_install import work as module_work
 
@@ -25,6 +27,10 @@ class FakeModule:
         self.params = {**defaults, **params}
         self.check_mode = check_mode
         self._diff = diff
+        self.warnings: list[str] = []
+
+    def warn(self, warning: str) -> None:
+        self.warnings.append(warning)
 
     def run_command(self, argv: list[str], **_options: t.Any) -> tuple[int, str, str]:
         raise AssertionError(argv)
@@ -99,6 +105,18 @@ def test_without_diff_there_is_none(params: dict[str, t.Any]) -> None:
 def test_scripts_that_would_not_run_are_named_in_check_mode(params: dict[str, t.Any]) -> None:
     assert work(True, False, params)["scripts_skipped"] == ["sharp@0.34.5"]
     assert work(True, False, {**params, "allow_scripts": ["sharp"]})["scripts_skipped"] == []
+
+
+def test_scripts_that_did_not_run_are_a_warning(params: dict[str, t.Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    result = InstallResult(True, "npm", placed_by="copy", scripts_skipped=("sharp@0.34.5",))
+    monkeypatch.setattr(lockfile_install, "carry_out", lambda _plan, _run: result)
+    module = FakeModule(False, False, **params)
+
+    module_work(t.cast(t.Any, module))
+
+    assert [warning.partition(" did not run")[0] for warning in module.warnings] == [
+        "the lifecycle scripts of sharp@0.34.5"
+    ]
 
 
 def test_nothing_to_install(params: dict[str, t.Any]) -> None:

@@ -35,6 +35,18 @@ def test_first_installation(world: World) -> None:
     assert world.rubbish == []
 
 
+def test_scripts_that_did_not_run_are_told_once(world: World) -> None:
+    words = "the lifecycle scripts of sharp@0.34.5 did not run: allow_scripts does not name them"
+    assert install_dependencies(world.request(), world.npm).warnings == (words,)
+    # It was told when the tree was built; since then the result has the list.
+    again = [
+        install_dependencies(world.request(), world.npm),
+        install_dependencies(world.request(make_app(world.base / "b")), world.npm),
+    ]
+    assert [(result.warnings, result.scripts_skipped) for result in again] == [((), ("sharp@0.34.5",))] * 2
+    assert install_dependencies(world.request(allow_scripts=("sharp",)), world.npm).warnings == ()
+
+
 def test_unchanged_starts_nothing(world: World) -> None:
     first = install_dependencies(world.request(), world.npm)
     world.npm.calls.clear()

@@ -38,6 +38,16 @@ def test_waiting_for_who_throws_a_tree_away_ends(world: World) -> None:
         late.__enter__()
 
 
+def test_waiting_for_who_uses_the_build_user_ends(world: World) -> None:
+    store = TreeStore(str(world.store), None)
+    store.prepare("npm")
+
+    with store.account_used(alone=False), store.account_used(alone=False):
+        late = store.account_used(alone=True, timeout=0)
+        with pytest.raises(ApphostError, match=r"another build has been using the build user for 0 s\. See what"):
+            late.__enter__()
+
+
 @pytest.mark.parametrize("name", ["trees", "cache/npm-0"])
 def test_something_else_in_the_place_of_a_folder(world: World, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)

@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import shutil
+import threading
 import time
 import typing as t
 
@@ -23,11 +24,14 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request i
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Package
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import Policy
 
-from ..world import CI, FIXTURES, FakeNpm, World, failure
+from ..world import CI, FIXTURES, FakeNpm, World, failure, make_app
+
+AUTHORITY = pathlib.Path(__file__).parents[1] / "fixtures" / "authority.pem"
 
 
 def test_as_root_npm_runs_as_the_build_user_and_knows_nothing(world: World, owners: dict[str, t.Any]) -> None:
-    install_dependencies(world.request(network=Network(ca_file="/etc/ssl/ca.pem")), world.npm)
+    world.npm.look = lambda project: {"ca.pem": (project / "../ca.pem").read_bytes()}
+    install_dependencies(world.request(network=Network(ca_file=str(AUTHORITY))), world.npm)
 
     ci, sync = world.npm.calls
     scratch = next(word for word in ci if word.startswith("--chdir=")).split("=")[1].removesuffix("/work/project")
@@ -50,7 +54,7 @@ def test_as_root_npm_runs_as_the_build_user_and_knows_nothing(world: World, owne
         f"--chdir={scratch}/work/project",
         f"HOME={scratch}/work/home",
         "LC_ALL=C.UTF-8",
-        "NODE_EXTRA_CA_CERTS=/etc/ssl/ca.pem",
+        f"NODE_EXTRA_CA_CERTS={scratch}/work/ca.pem",
         f"PATH={world.runtime}/bin:/usr/local/bin:/usr/bin:/bin",
         f"TMPDIR={scratch}/work/tmp",
         f"npm_config_nodedir={world.runtime}",
@@ -60,7 +64,20 @@ def test_as_root_npm_runs_as_the_build_user_and_knows_nothing(world: World, owne
     assert sync == ["sync", "--file-system", f"{scratch}/final"]
     work = f"store/scratch/{os.path.basename(scratch)}/work"
     assert owners[f"{work}/project/package-lock.json"] == (65534, 65533)
+    # The build user need not be able to read what the option names.
+    assert owners[f"{work}/ca.pem"] == (65534, 65533)
+    assert world.npm.found["ca.pem"].strip() == AUTHORITY.read_bytes().strip()
     assert owners["store/cache/npm-65534"] == (65534, 65533)
+
+
+def test_nothing_is_fetched_with_certificates_that_cannot_be_read(world: World) -> None:
+    ca_file = world.base / "ca.pem"
+    ca_file.write_text("no certificate")
+
+    words = failure(world, world.request(network=Network(ca_file=str(ca_file))))
+
+    assert words.startswith("/ca.pem: holds no certificates that can be read.")
+    assert (world.npm.calls, world.rubbish) == ([], [])
 
 
 def test_npm_gets_only_what_decides_the_tree(world: World) -> None:
@@ -85,6 +102,9 @@ def test_a_token_is_only_in_the_build_users_file(world: World, monkeypatch: pyte
     registry = "https://npm.example.com/team/"
 
     network = Network((Registry(registry, token="s3cr3t"),))
+    # What a package manager left of them in a file of its own.
+    world.npm.meddle = lambda tree: (tree / "../../home/leak").write_text("s3cr3t")
+    world.npm.look = lambda project: {path.name: b"" for path in project.glob("../home/leak")}
     request = world.request(network=network, allow_scripts=("sharp",))
 
     install_dependencies(request, world.npm)
@@ -95,6 +115,7 @@ def test_a_token_is_only_in_the_build_users_file(world: World, monkeypatch: pyte
     assert 'https-proxy="http://me:pass@proxy.example.com:3128"\n' in settings
     assert not any("s3cr3t" in word or "pass@" in word for call in world.npm.calls for word in call)
     assert "s3cr3t" not in world.npm.seen["rebuild ../home/.npmrc"]
+    assert world.npm.found == {}
     assert "pass@" not in world.npm.seen["rebuild ../home/.npmrc"]
     assert not any(b"s3cr3t" in path.read_bytes() for path in world.base.rglob("*") if path.is_file())
     assert "s3cr3t" not in repr(request)
@@ -135,6 +156,35 @@ def test_scripts_run_only_when_allowed(world: World, owners: dict[str, t.Any]) -
     # In a process namespace of their own: when npm ends, so does everything it started.
     assert world.npm.calls[1][:6] == ["unshare", "--pid", "--fork", "--kill-child", "--", "setpriv"]
     assert json.loads(world.npm.seen["rebuild package.json"])["allowScripts"] == {"sharp": True}
+
+
+def test_scripts_wait_until_nobody_has_tokens(world: World) -> None:
+    other = make_app(world.base / "other")
+    begun, order = threading.Event(), []
+
+    def fetch(tree: pathlib.Path) -> None:
+        FakeNpm.install(tree)
+        begun.set()
+        time.sleep(0.3)
+        order.append("fetched")
+
+    def slow(argv: list[str]) -> tuple[int, str, str]:
+        npm = FakeNpm()
+        npm.make_tree = fetch
+        return npm(argv)
+
+    def quick(argv: list[str]) -> tuple[int, str, str]:
+        if "rebuild" in argv:
+            order.append("scripts")
+        return world.npm(argv)
+
+    thread = threading.Thread(target=install_dependencies, args=(world.request(other), slow))
+    thread.start()
+    assert begun.wait(30)
+    install_dependencies(world.request(allow_scripts=("sharp",)), quick)
+    thread.join()
+
+    assert order == ["fetched", "scripts"]
 
 
 def test_an_alias_does_not_pass_for_another_package(world: World) -> None:
