@@ -116,6 +116,8 @@ def _seal(
         manager.watched,
         manager.own_records,
     )
+    # Where a script of a package made something of that name, ours takes its place.
+    contents.discard(f"{products[0]}/{RECORD}")
     files, size = len(contents.files), sum(contents.sizes.values())
     record_sha256 = write_sealed(final, products[0], RECORD, record.dump(), moment)
     contents.files[f"{products[0]}/{RECORD}"] = record_sha256

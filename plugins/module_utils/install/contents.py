@@ -19,8 +19,6 @@ MARKER = ".apphost-tree.json"
 RECORD = ".apphost-packages.json"
 CONTENTS = ".apphost-files.json"
 
-#: What the contents do not list: they come after them.
-_LATER = (MARKER, CONTENTS)
 _CHUNK = 1024 * 1024
 
 
@@ -37,15 +35,23 @@ class Contents:
     folders: set[str] = field(default_factory=set)
     #: Sizes of the files in bytes; not written down.
     sizes: dict[str, int] = field(default_factory=dict)
+    #: Paths of files that are not taken up; not written down. A package's own files may have any name.
+    left_out: frozenset[str] = frozenset()
 
     def add_file(self, path: str, status: os.stat_result, sha256: str) -> None:
         """Take up a file that is neither folder nor link."""
-        if os.path.basename(path) in _LATER:
+        if path in self.left_out:
             return
         self.files[path] = sha256
         self.sizes[path] = status.st_size
         if status.st_mode & 0o111:
             self.programs.add(path)
+
+    def discard(self, path: str) -> None:
+        """Forget a file that goes."""
+        if self.files.pop(path, None) is not None:
+            del self.sizes[path]
+            self.programs.discard(path)
 
     def dump(self) -> bytes:
         """As the bytes of a file."""
@@ -87,12 +93,17 @@ def _tops(paths: set[str]) -> set[str]:
     return {path for path in paths if os.path.dirname(path) not in paths}
 
 
-def read_contents(base: str, products: t.Iterable[str]) -> Contents:
+def later_files(products: t.Sequence[str]) -> frozenset[str]:
+    """Paths of our files that the contents do not list, because they come after them. They are in the first product."""
+    return frozenset(f"{product}/{name}" for product in products[:1] for name in (MARKER, CONTENTS))
+
+
+def read_contents(base: str, products: t.Sequence[str]) -> Contents:
     """Read every file of the folders ``products`` below ``base``. Raises ``OSError``.
 
     A device, a socket or a pipe counts as a file without content.
     """
-    contents = Contents()
+    contents = Contents(left_out=later_files(products))
     for product in products:
         path = os.path.join(base, product)
         if os.path.islink(path):

@@ -15,7 +15,7 @@ import stat
 import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.contents import Contents, sha256_of
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.contents import Contents, later_files, sha256_of
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.fill import opened
 
 _FOLDER = _PROGRAM = 0o755
@@ -57,7 +57,7 @@ class _Sealing:
         self.as_root = as_root
         self.moment = moment
         self.outside = outside
-        self.contents = Contents()
+        self.contents = Contents(left_out=later_files(products))
         #: Device and inode of files with several names -> the names so far.
         self.names: dict[tuple[int, int], list[str]] = {}
 

@@ -82,7 +82,7 @@ class Failures:
     def untrusted(self, registry: str, code: str) -> ApphostError:
         # The registry, or a proxy that looks into connections, has a certificate of an authority that this host does
         # not know, or that ran out.
-        do = "Set ca_file to a file on the host that has the authority's certificate, and that the build user can read."
+        do = "Set ca_file to a file on the host with the authority's certificate."
         return self.error(f"the certificate of {registry} is not trusted ({code})", do)
 
     def refused(self, registry: str, code: str, file: str) -> ApphostError:

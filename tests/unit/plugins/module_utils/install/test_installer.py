@@ -47,6 +47,28 @@ def test_scripts_that_did_not_run_are_told_once(world: World) -> None:
     assert install_dependencies(world.request(allow_scripts=("sharp",)), world.npm).warnings == ()
 
 
+@pytest.mark.parametrize("folder", ["ms", "ms/lib", "."])
+def test_a_package_with_files_that_are_called_like_ours(world: World, folder: str) -> None:
+    def add(tree: pathlib.Path) -> None:
+        (tree / folder).mkdir(exist_ok=True)
+        for name in (".apphost-tree.json", ".apphost-files.json", ".apphost-packages.json"):
+            (tree / folder / name).write_text("{}")
+
+    world.npm.meddle = add
+
+    first = install_dependencies(world.request(), world.npm)
+
+    assert first.changed
+    # At the top, ours take their places.
+    assert first.files == (22 if folder == "." else 25)
+    assert install_dependencies(world.request(verify_full=True), world.npm).drift == ()
+    if folder != ".":
+        (world.app / "node_modules" / folder / ".apphost-tree.json").write_text("[]")
+        drift = install_dependencies(world.request(verify_full=True), world.npm).drift
+        path = os.path.normpath(f"node_modules/{folder}/.apphost-tree.json")
+        assert drift == (f"{path} was changed",)
+
+
 def test_unchanged_starts_nothing(world: World) -> None:
     first = install_dependencies(world.request(), world.npm)
     world.npm.calls.clear()

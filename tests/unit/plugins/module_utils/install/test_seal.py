@@ -122,11 +122,14 @@ def test_what_was_sealed_is_what_a_look_at_every_file_finds(tmp_path: pathlib.Pa
     (modules / "one/program").chmod(0o700)
     (modules / "one/same").hardlink_to(modules / "one/program")
     (modules / "two").symlink_to("one")
-    (modules / ".apphost-files.json").write_text("a package's own")
+    (modules / ".apphost-files.json").write_text("where ours goes")
+    (modules / "one/.apphost-files.json").write_text("a package's own")
 
     contents = seal(str(tmp_path), ["node_modules"], as_root=False, moment=5)
 
     assert contents == read_contents(str(tmp_path), ["node_modules"])
+    assert "node_modules/one/.apphost-files.json" in contents.files
+    assert "node_modules/.apphost-files.json" not in contents.files
     assert contents.programs == {"node_modules/one/program", "node_modules/one/same"}
     assert (modules / "one/lib/large").stat().st_mtime == (modules / "one/same").stat().st_mtime == 5
 
