@@ -380,6 +380,7 @@ manager_output:
 """
 
 import os
+import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -388,10 +389,11 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.options import install_request
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.plan import Plan, plan_installation
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.preview import (
+    NOTHING,
+    Changes,
     after,
     before,
     bill_of_materials,
-    changes,
     preview,
 )
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import STORE
@@ -455,31 +457,35 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Plan, then do it or say what it would do."""
+    started = time.monotonic()
     options = module.params
     request = install_request(os.path.abspath(options["path"]), os.path.abspath(options["store"]), options)
     run = runner(module)
     plan = plan_installation(request, run)
     if plan is None:
         return InstallResult(changed=False).as_dict()
-    old = before(plan)
+    # Who has nothing to do need not know what is there, unless somebody wants to see it.
+    idle = plan.up_to_date and not module._diff
+    old = None if idle else before(plan)
     result = preview(plan) if module.check_mode else carry_out(plan, run)
     for warning in result.warnings:
         module.warn(warning)
-    differs = changes(old, old if plan.up_to_date else after(plan))
+    counts, diff = NOTHING, {}
+    if old:
+        differs = Changes(old, old if plan.up_to_date else after(plan))
+        counts, diff = differs.counts, _diff(module, plan, differs)
     materials = {"sbom": bill_of_materials(plan)} if options["sbom"] else {}
-    return {
-        **result.as_dict(),
-        "difference": differs.difference.counts,
-        **materials,
-        **_diff(module, plan, differs.texts),
-    }
+    answer = {**result.as_dict(), "difference": counts, **materials, **diff}
+    if answer["seconds"]:
+        answer["seconds"] = {**answer["seconds"], "total": round(time.monotonic() - started, 3)}
+    return answer
 
 
-def _diff(module: AnsibleModule, plan: Plan, texts: tuple[str, str]) -> dict[str, t.Any]:
+def _diff(module: AnsibleModule, plan: Plan, differs: Changes) -> dict[str, t.Any]:
     if not module._diff:
         return {}
-    header = plan.main
-    return {"diff": {"before": texts[0], "after": texts[1], "before_header": header, "after_header": header}}
+    header, (old, new) = plan.main, differs.texts()
+    return {"diff": {"before": old, "after": new, "before_header": header, "after_header": header}}
 
 
 def main() -> None:

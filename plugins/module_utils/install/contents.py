@@ -146,8 +146,10 @@ def file_sha256(path: str, folder: int | None = None) -> str:
 def sha256_of(descriptor: int, size: int) -> str:
     """SHA-256 (hex) of an open file that has about ``size`` bytes."""
     digest = hashlib.sha256()
-    # No large buffer for each of thousands of small files.
+    # No large buffer for each of thousands of small files, and no second read to see that it ends.
     chunk_size = min(size + 1, _CHUNK)
-    while chunk := os.read(descriptor, chunk_size):
+    while True:
+        chunk = os.read(descriptor, chunk_size)
         digest.update(chunk)
-    return digest.hexdigest()
+        if len(chunk) < chunk_size:
+            return digest.hexdigest()

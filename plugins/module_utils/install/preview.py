@@ -21,6 +21,9 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree imp
     listings,
 )
 
+#: What the counts are when nothing differs.
+NOTHING = Difference([], [], []).counts
+
 
 @dataclass(frozen=True)
 class Inventory:
@@ -32,11 +35,21 @@ class Inventory:
 
 @dataclass(frozen=True)
 class Changes:
-    """How what was installed differs from what is, or will be."""
+    """How what was installed differs from what is, or will be; counts and texts come from the same lists."""
 
-    difference: Difference
-    #: Before and after, one line a package.
-    texts: tuple[str, str]
+    old: Inventory
+    new: Inventory
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many packages are ``added``, ``removed`` and ``updated``."""
+        old, new = self.old, self.new
+        return difference(old.packages, new.packages, old.direct, new.direct).counts
+
+    def texts(self) -> tuple[str, str]:
+        """Before and after, one line a package."""
+        old, new = self.old, self.new
+        return listings(old.packages, new.packages, old.direct, new.direct)
 
 
 def before(plan: Plan) -> Inventory:
@@ -56,14 +69,6 @@ def after(plan: Plan) -> Inventory:
         if record:
             return Inventory(record.as_packages(), record.direct)
     return Inventory(plan.after(), plan.lockfile.direct)
-
-
-def changes(old: Inventory, new: Inventory) -> Changes:
-    """Compare two inventories; difference and texts come from the same lists."""
-    return Changes(
-        difference=difference(old.packages, new.packages, old.direct, new.direct),
-        texts=listings(old.packages, new.packages, old.direct, new.direct),
-    )
 
 
 def bill_of_materials(plan: Plan) -> dict[str, t.Any]:

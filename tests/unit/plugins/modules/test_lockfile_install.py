@@ -8,10 +8,13 @@ from __future__ import annotations
 import json
 import pathlib
 import shutil
+import time
 import typing as t
 
 import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import InstallResult
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.plan import Plan
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.preview import Inventory
 from ansible_collections.evenkeel.apphost.plugins.modules import lockfile_install
 from ansible_collections.evenkeel.apphost.plugins.modules.lockfile_install import ARGUMENT_SPEC
 from ansible_collections.evenkeel.apphost.plugins.modules.lockfile_install import work as module_work
@@ -117,6 +120,43 @@ def test_scripts_that_did_not_run_are_a_warning(params: dict[str, t.Any], monkey
     assert [warning.partition(" did not run")[0] for warning in module.warnings] == [
         "the lifecycle scripts of sharp@0.34.5"
     ]
+
+
+def test_the_seconds_count_everything(params: dict[str, t.Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def before(_plan: Plan) -> Inventory:
+        now[0] += 5
+        return Inventory({}, frozenset())
+
+    def carry_out(_plan: Plan, _run: object) -> InstallResult:
+        now[0] += 3
+        return InstallResult(True, "npm", seconds={"plan": 0.5, "total": 3.0})
+
+    monkeypatch.setattr(lockfile_install, "before", before)
+    monkeypatch.setattr(lockfile_install, "carry_out", carry_out)
+
+    assert work(False, False, params)["seconds"] == {"plan": 0.5, "total": 8.0}
+
+
+def test_who_has_nothing_to_do_does_not_list_what_is_there(
+    params: dict[str, t.Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = []
+
+    def before(plan: Plan) -> Inventory:
+        listed.append(plan)
+        return Inventory({}, frozenset())
+
+    monkeypatch.setattr(lockfile_install, "before", before)
+    monkeypatch.setattr(lockfile_install, "carry_out", lambda _plan, _run: InstallResult(False, "npm"))
+    monkeypatch.setattr(Plan, "up_to_date", True)
+
+    assert work(False, False, params)["difference"] == {"added": 0, "removed": 0, "updated": 0}
+    assert listed == []
+    assert work(False, True, params)["diff"]["before"] == ""
+    assert len(listed) == 1
 
 
 def test_nothing_to_install(params: dict[str, t.Any]) -> None:
