@@ -168,6 +168,9 @@ class NodeManager(Manager):
         """All that the manager and lifecycle scripts get to see."""
         variables = {
             "PATH": f"{self.runtime.root}/bin:/usr/local/bin:/usr/bin:/bin",
+            # From Node.js 22 on npm and pnpm would write down what they compiled, into a folder that goes away: half a
+            # second for nothing. In one that stays, a script could change what runs with the next app's tokens.
+            "NODE_DISABLE_COMPILE_CACHE": "1",
             # Where add-ons find the headers of this very runtime, instead of downloading them.
             "npm_config_nodedir": self.runtime.root,
         }

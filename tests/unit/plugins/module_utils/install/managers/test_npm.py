@@ -54,6 +54,7 @@ def test_as_root_npm_runs_as_the_build_user_and_knows_nothing(world: World, owne
         f"--chdir={scratch}/work/project",
         f"HOME={scratch}/work/home",
         "LC_ALL=C.UTF-8",
+        "NODE_DISABLE_COMPILE_CACHE=1",
         f"NODE_EXTRA_CA_CERTS={scratch}/work/ca.pem",
         f"PATH={world.runtime}/bin:/usr/local/bin:/usr/bin:/bin",
         f"TMPDIR={scratch}/work/tmp",
