@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.pep508 import (
     Marker,
@@ -18,6 +16,8 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.pep508 i
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.markers import Marker as PackagingMarker
+
+from .speed import within
 
 LINUX = {
     "implementation_name": "cpython",
@@ -191,8 +191,8 @@ def test_names() -> None:
 
 @pytest.mark.parametrize("text", ["a " + "(" * 20_000, "a" + "[" * 40_000, "a;" + " " * 40_000, "a" + "-" * 49_000])
 def test_hostile_requirements_take_linear_time(text: str) -> None:
-    begun = time.monotonic()
-    with pytest.raises(ValueError, match=r"is no|does not begin|is not understood|no marker"):
-        parse_requirement(text)
+    def refused() -> None:
+        with pytest.raises(ValueError, match=r"is no|does not begin|is not understood|no marker"):
+            parse_requirement(text)
 
-    assert time.monotonic() - begun < 1
+    within(1, refused)

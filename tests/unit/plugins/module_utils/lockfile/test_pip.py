@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import pathlib
-import time
 
 import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
@@ -17,6 +16,8 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model im
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.pep508 import normal_name
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.pip import FORMAT, PipLock, in_step, parse
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import expected_packages
+
+from .speed import within
 
 FIXTURES = pathlib.Path(__file__).parent / "fixtures" / "pip"
 INSTALLED = json.loads((FIXTURES / "installed.json").read_text())
@@ -294,14 +295,9 @@ def test_twenty_thousand_requirements_take_less_than_two_seconds() -> None:
         for index in range(20_000)
     ]
     content = "".join(lines).encode()
-    seconds: list[float] = []
-    # On a busy machine one try may take longer than it needs.
-    while len(seconds) < 3 and not (seconds and seconds[-1] < 2):
-        begun = time.process_time()
-        lockfile = parse(content, "requirements.txt", {})
-        seconds.append(time.process_time() - begun)
 
-    assert min(seconds) < 2
+    lockfile = within(2, lambda: parse(content, "requirements.txt", {}))
+
     assert len(lockfile.packages) == 20_000
 
 
@@ -317,8 +313,8 @@ def test_twenty_thousand_requirements_take_less_than_two_seconds() -> None:
     ],
 )
 def test_hostile_files_take_linear_time(text: str) -> None:
-    begun = time.process_time()
-    with pytest.raises(ApphostError):
-        parse(f"{text}\n\n=".encode(), "requirements.txt", {})
+    def refused() -> None:
+        with pytest.raises(ApphostError):
+            parse(f"{text}\n\n=".encode(), "requirements.txt", {})
 
-    assert time.process_time() - begun < 5  # with quadratic time: minutes
+    within(5, refused)  # with quadratic time: minutes

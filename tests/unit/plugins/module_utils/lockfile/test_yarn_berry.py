@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import time
 import typing as t
 
 import pytest
@@ -20,6 +19,8 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.yarn_ber
     parse_lockfile,
     strays,
 )
+
+from .speed import within
 
 HEX = "ab" * 64
 CURE = "Run yarn install and commit the lockfile."
@@ -388,11 +389,9 @@ def test_a_huge_lockfile_is_read_in_time() -> None:
     )
     content = (head() + text).encode()
     asked = manifest(dependencies={"p0": "^1.0.0"})
-    started = time.process_time()
 
-    lockfile = parse_lockfile(content, "x", asked)
+    lockfile = within(2, lambda: parse_lockfile(content, "x", asked))
 
-    assert time.process_time() - started < 2
     assert len(lockfile.packages) == 20_000
     assert not any(known.dev or known.optional for known in lockfile.packages.values())
 
@@ -400,9 +399,7 @@ def test_a_huge_lockfile_is_read_in_time() -> None:
 def test_many_ranges_in_a_catalog_take_no_longer() -> None:
     asked = {f"p{n}": "catalog:" for n in range(5000)}
     text = project(dependencies=asked) + "".join(package(f"p{n}@npm:^1.0.0") for n in range(5000))
-    started = time.process_time()
 
-    lockfile = parse(text, manifest(dependencies=asked))
+    lockfile = within(2, lambda: parse(text, manifest(dependencies=asked)))
 
     assert len(lockfile.needs) == 5000
-    assert time.process_time() - started < 2
