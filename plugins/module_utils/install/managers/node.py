@@ -26,6 +26,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.
     settings_file,
 )
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.programs import Pinned, check_hash
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.scripts import lacks_tools, reason
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.record import Installed
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import InstallRequest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.runtime import Runtime, this_host
@@ -147,17 +148,28 @@ class NodeManager(Manager):
         self.write_npmrc(job, with_tokens=False, **settings)
         # By path: a name would also run a package that only calls itself so.
         folders = sorted({f"./{folder}" for one in allowed.values() for folder in one.at})
-        code, words = self.npm(job, ["rebuild", *folders, "--foreground-scripts", "--json"], contained=True)
-        if code is not None:
-            raise self.scripts_failed(allowed, words)
+        # In the foreground scripts print by themselves, and npm says nothing about why one failed.
+        argv = [self.runtime.npm, "rebuild", *folders, "--foreground-scripts"]
+        code, out, err = job.call(argv, self.environment(job), contained=True)
+        if code:
+            raise self.scripts_failed(allowed, reason(out, err) or failure(out, err)[1])
 
     def scripts_failed(self, allowed: t.Mapping[str, Installed], words: str) -> ApphostError:
         """The error for scripts that failed."""
         names = ", ".join(sorted({one.package.known_as for one in allowed.values()}))
-        # A script of a package in allow_scripts failed; often a compiler, or a library's headers, is missing.
+        said, where = shortened(words, self.secrets), self.project.lockfile.path
+        if lacks_tools(words):
+            # A package in allow_scripts compiles an add-on, and the host has no compiler, no make or no Python.
+            return ApphostError(
+                f"{names} cannot be compiled on this host: {said}",
+                where,
+                "Install what compiles (on Debian and Ubuntu build-essential and python3), or take the package out of "
+                "allow_scripts.",
+            )
+        # A script of a package in allow_scripts failed; often a library's headers are missing.
         return ApphostError(
-            f"the lifecycle scripts of {names} failed: {shortened(words, self.secrets)}",
-            self.project.lockfile.path,
+            f"the lifecycle scripts of {names} failed: {said}",
+            where,
             "Install what they need on the host, or take the package out of allow_scripts.",
         )
 

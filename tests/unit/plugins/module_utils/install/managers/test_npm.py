@@ -153,7 +153,7 @@ def test_scripts_run_only_when_allowed(world: World, owners: dict[str, t.Any]) -
     allowed = install_dependencies(world.request(allow_scripts=("sharp", "not-there")), world.npm)
     assert allowed.scripts_skipped == ()
     assert allowed.identity != skipped.identity
-    assert world.npm.npm_calls == [CI, ["rebuild", "./node_modules/sharp", "--foreground-scripts", "--json"]]
+    assert world.npm.npm_calls == [CI, ["rebuild", "./node_modules/sharp", "--foreground-scripts"]]
     # In a process namespace of their own: when npm ends, so does everything it started.
     assert world.npm.calls[1][:6] == ["unshare", "--pid", "--fork", "--kill-child", "--", "setpriv"]
     assert json.loads(world.npm.seen["rebuild package.json"])["allowScripts"] == {"sharp": True}
@@ -199,20 +199,43 @@ def test_an_alias_does_not_pass_for_another_package(world: World) -> None:
         "./node_modules/ms",
         "./node_modules/ms-old",
         "--foreground-scripts",
-        "--json",
     ]
 
 
-def test_scripts_that_fail(world: World) -> None:
-    def install(tree: pathlib.Path) -> None:
-        FakeNpm.install(tree)
-        world.npm.failures = [{"code": "1", "summary": "gyp ERR! not ok"}]
+#: What surrounds the reason in the output of npm 11.19.1 with node-gyp 12.4.0 (2026-11-21).
+NOISE = """
+> debug@4.4.3 install
+> node-gyp rebuild
 
-    world.npm.make_tree = install
+gyp info using node-gyp@12.4.0
+{}
+gyp ERR! stack at PythonFinder.fail (/build/find-python.js:300:11)
+gyp ERR! cwd /build/node_modules/debug
+gyp ERR! not ok
+npm error code 1
+npm error command sh -c node-gyp rebuild
+"""
 
-    message = failure(world, world.request(allow_scripts=("debug",)))
 
-    assert "the lifecycle scripts of debug failed: gyp ERR! not ok. Install what they need on the host" in message
+@pytest.mark.parametrize(
+    ("printed", "message"),
+    [
+        ("npm error command failed", "the lifecycle scripts of debug failed: > debug@4.4.3 install > node-gyp rebuild"),
+        ("cannot tell", "the lifecycle scripts of debug failed: cannot tell. Install what they need on the host"),
+        (
+            "compiling\nx.c:1:10: fatal error: zlib.h: No such file or directory",
+            "the lifecycle scripts of debug failed: x.c:1:10: fatal error: zlib.h: No such file or directory. Install",
+        ),
+        ("gyp ERR! stack Error: not found: make", "debug cannot be compiled on this host: gyp ERR! stack Error: not f"),
+        ("make: g++: No such file or directory", "debug cannot be compiled on this host: make: g++: No such file"),
+        ("/bin/sh: 1: cc: not found", "debug cannot be compiled on this host: /bin/sh: 1: cc: not found. Install what"),
+        ("gyp ERR! stack Error: Could not find any Python installation to use", "debug cannot be compiled on this"),
+    ],
+    ids=["nothing", "unknown", "no-headers", "no-make", "no-g++", "no-cc", "no-python"],
+)
+def test_scripts_that_fail(world: World, printed: str, message: str) -> None:
+    world.npm.answers["rebuild"] = (1, NOISE.replace("{}", printed))
+    assert message in failure(world, world.request(allow_scripts=("debug",)))
     assert (world.trees, world.rubbish) == ([], [])
 
 
