@@ -70,7 +70,7 @@ def _fetch(manager: Manager, store: TreeStore, job: Job, laps: Laps) -> dict[str
         manager.fetch(job)
     laps.lap("fetch")
     installed = manager.installed(job)
-    problems = manager.disagreements(job, installed)
+    problems = manager.disagreements(job, installed) or manager.impostors(job, installed)
     if problems:
         what = f"what {manager.name} installed is not what the lockfile says: {joined(problems)}"
         do = f"Run again; when it stays so: {manager.project.format.remake}"

@@ -201,6 +201,10 @@ class Manager(abc.ABC):
     def disagreements(self, job: Job, installed: t.Mapping[str, Installed]) -> list[Problem]:
         """How that differs from what the lockfile says; empty: it does not."""
 
+    def impostors(self, job: Job, installed: t.Mapping[str, Installed]) -> list[Problem]:
+        """Packages that say of themselves that they are others than the lockfile has; empty: there are none."""
+        return []
+
     #: The optional checks (names of ``Supply``'s fields) that it can make.
     supplies: t.ClassVar[tuple[str, ...]] = ("minimum_age",)
 

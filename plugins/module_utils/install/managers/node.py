@@ -12,10 +12,10 @@ import posixpath
 import re
 import typing as t
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, Problem
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.facts import CONTENT, STATUS
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job, Manager
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.nodescan import MODULES
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.nodescan import MODULES, read_package
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.npm_words import explain, failure
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.npmrc import (
     FIXED_SETTINGS,
@@ -143,6 +143,18 @@ class NodeManager(Manager):
 
         return os.path.join(job.programs.get(package, wanted.version, fetch), file)
 
+    def impostors(self, job: Job, installed: t.Mapping[str, Installed]) -> list[Problem]:
+        # A manager believes an archive that has no hash, or comes from its cache by the hash alone.
+        problems = []
+        for one in installed.values():
+            package = one.package
+            for folder in one.at if package.source == Source.REGISTRY and package.version else ():
+                found = read_package(job.project, folder, package.name)
+                spec = f"{found.own_name}@{found.version}" if found else "no package"
+                if found is None or found.own_name != package.known_as or not _same(found.version, package.version):
+                    problems.append(Problem(f"{folder} is {spec[:200]}, the lockfile has {package.spec}"))
+        return problems
+
     def rebuild(self, job: Job, allowed: t.Mapping[str, Installed], **settings: str | int | bool) -> None:
         """Run the lifecycle scripts of these packages by npm, in a tree of plain folders."""
         self.write_npmrc(job, with_tokens=False, **settings)
@@ -227,6 +239,13 @@ def _local_path(package: Package) -> str | None:
     parts = path.split("/")
     inside = not posixpath.isabs(path) and path.isprintable() and not {".", "..", MODULES} & {*parts}
     return path if inside else None
+
+
+def _same(own: str | None, version: str | None) -> bool:
+    """Whether two versions are the same one to a registry, which keeps no build and is not strict about the form."""
+    plain = [re.sub(r"^[=v\s]+|\+.*|\s+$", "", text or "") for text in (own, version)]
+    loose = [re.sub(r"(?<![0-9A-Za-z])0+(?=\d)", "", re.sub(r"(?<=\d)-?(?=[A-Za-z])", "-", text)) for text in plain]
+    return loose[0] == loose[1]
 
 
 def as_json(value: t.Any) -> bytes:

@@ -76,12 +76,18 @@ class FakeNpm:
         for path, entry in hidden["packages"].items():
             folder = tree.parent / path
             folder.mkdir(parents=True)
-            (folder / "package.json").write_text(json.dumps({"name": path, "version": entry["version"]}))
+            (folder / "package.json").write_text(own_words(path, entry))
             (folder / "index.js").write_text("'use strict';\n")
         (tree / ".bin").mkdir()
         (tree / ".bin" / "semver").symlink_to("../semver/index.js")
         (tree / "semver" / "index.js").chmod(0o775)
         shutil.copy(FIXTURES / "hidden-lockfile.json", tree / ".package-lock.json")
+
+
+def own_words(path: str, entry: dict[str, t.Any]) -> str:
+    """What the package.json of an entry of npm's lockfile says."""
+    name = entry.get("name") or path.rpartition("node_modules/")[2]
+    return json.dumps({"name": name, "version": entry["version"]})
 
 
 def make_app(folder: pathlib.Path) -> pathlib.Path:

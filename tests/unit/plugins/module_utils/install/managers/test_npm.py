@@ -24,7 +24,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request i
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Package
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import Policy
 
-from ..world import CI, FIXTURES, FakeNpm, World, failure, make_app
+from ..world import CI, FIXTURES, FakeNpm, World, failure, make_app, own_words
 
 AUTHORITY = pathlib.Path(__file__).parents[1] / "fixtures" / "authority.pem"
 
@@ -144,6 +144,35 @@ def test_a_tree_without_npms_list_is_not_taken(world: World) -> None:
     assert "npm did not write down what it installed" in failure(world)
 
 
+@pytest.mark.parametrize(
+    ("folder", "content", "words"),
+    [
+        ("ms", {"name": "ms", "version": "2.0.0"}, "node_modules/ms is ms@2.0.0, the lockfile has ms@2.1.3"),
+        ("ms", {"name": "evil", "version": "2.1.3"}, "node_modules/ms is evil@2.1.3, the lockfile has ms@2.1.3"),
+        ("ms-old", {"name": "ms-old", "version": "2.0.0"}, "node_modules/ms-old is ms-old@2.0.0, the lockfile has ms-"),
+        ("ms", None, "node_modules/ms is no package, the lockfile has ms@2.1.3"),
+    ],
+)
+def test_a_package_that_is_another_one_is_not_taken(
+    world: World, folder: str, content: dict[str, str] | None, words: str
+) -> None:
+    install_dependencies(world.request(), world.npm)
+    world.npm.meddle = lambda tree: (tree / folder / "package.json").write_text(json.dumps(content))
+    request = world.request(allow_scripts=("debug",))
+
+    assert f"what npm installed is not what the lockfile says: {words}" in failure(world, request)
+    assert (len(world.trees), world.rubbish) == (1, [])
+    assert (world.app / "node_modules/ms/package.json").is_file()
+
+
+@pytest.mark.parametrize("version", ["v2.1.3", " =2.1.3 ", "2.1.3+build.5", "2.01.3"])
+def test_a_version_that_is_written_in_another_way(world: World, version: str) -> None:
+    content = json.dumps({"name": "ms", "version": version})
+    world.npm.meddle = lambda tree: (tree / "ms/package.json").write_text(content)
+
+    assert install_dependencies(world.request(), world.npm).changed
+
+
 def test_scripts_run_only_when_allowed(world: World, owners: dict[str, t.Any]) -> None:
     skipped = install_dependencies(world.request(), world.npm)
     assert skipped.scripts_skipped == ("sharp@0.34.5",)
@@ -256,7 +285,7 @@ def fixture_workspaces(world: World) -> World:
                 folder.symlink_to(os.path.relpath(tree.parent / entry["resolved"], folder.parent))
             else:
                 folder.mkdir(parents=True, exist_ok=True)
-                (folder / "package.json").write_text(json.dumps({"version": entry["version"]}))
+                (folder / "package.json").write_text(own_words(path, entry))
         # A version that only this workspace has.
         (tree.parent / "packages/web/node_modules/own").mkdir(parents=True)
         (tree / ".bin").mkdir()

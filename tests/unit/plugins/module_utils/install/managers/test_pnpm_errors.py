@@ -127,17 +127,30 @@ def test_what_pnpm_says(world: World, code: str, message: str, words: str) -> No
     assert host.failure().startswith(f"pnpm install, app/pnpm-lock.yaml: {words}")
 
 
-def test_what_pnpm_installed(world: World) -> None:
+def making(name: str, version: str, own_version: str) -> t.Callable[[pathlib.Path], object]:
+    """Installs one package."""
+
     def make(project: pathlib.Path) -> None:
         store = project / "node_modules" / ".pnpm"
-        folder = store / "evil@6.6.6" / "node_modules" / "evil"
-        folder.mkdir(parents=True)
-        (folder / "package.json").write_text('{"name": "evil", "version": "6.6.6"}')
-        (store / "lock.yaml").write_text(lockfile("evil", "6.6.6", {"integrity": HASH}))
+        folder = store / f"{name}@{version}" / "node_modules" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "package.json").write_text(json.dumps({"name": name, "version": own_version}))
+        (store / "lock.yaml").write_text(lockfile(name, version, {"integrity": HASH}))
         (project / "node_modules" / ".modules.yaml").write_text("{}")
 
+    return make
+
+
+def test_a_package_that_is_another_one(world: World) -> None:
     host = Host(world)
-    host.make = make
+    host.make = making("ms", "2.1.3", "2.0.0")
+
+    assert "/ms is ms@2.0.0, the lockfile has ms@2.1.3. Run again; when it stays so" in host.failure()
+
+
+def test_what_pnpm_installed(world: World) -> None:
+    host = Host(world)
+    host.make = making("evil", "6.6.6", "6.6.6")
 
     assert (
         "what pnpm installed is not what the lockfile says: evil@6.6.6 is not in the lockfile; ms@2.1.3 is missing"
