@@ -162,7 +162,7 @@ SECTIONS = (
     Section(
         "Supply-chain policy",
         "Asked of the lockfile alone, before anything is fetched.",
-        ("lockfile/policy.py:_*", "lockfile/age.py", "install/supply*.py"),
+        ("lockfile/policy.py:_*", "lockfile/policy.py:check_platforms", "lockfile/age.py", "install/supply*.py"),
         cure="Wait until it is old enough, or name the package in supply.allow_young.",
     ),
     Section(

@@ -169,8 +169,7 @@ class _Rules:
             yield Problem(f"the address of {package.spec} has a user's name in it", do)
 
     def _integrity_problems(self, package: Package) -> t.Iterator[Problem]:
-        name = _plain(package.name, self.manager)
-        if strong_integrity(package.integrity) or any(_fits(name, parts) for parts in self.weak):
+        if strong_integrity(package.integrity) or self.may_be_weak(package):
             return
         do = "Make the lockfile again with a current package manager, or name the package in allow_weak_integrity."
         if package.integrity:
@@ -179,15 +178,41 @@ class _Rules:
             yield Problem(f"{package.spec} has only a weak integrity hash ({kinds})", do)
             return
         if self.manager == "yarn" and package.os + package.cpu + package.libc:
-            do = "Yarn records no hash of packages for one platform: allow them by allow_weak_integrity, like @img/*."
+            # Yarn records no hash of packages for one platform: see check_platforms.
+            return
         # The lockfile does not say what the package's content is, so it could be anything.
         yield Problem(f"{package.spec} has no integrity hash", do)
+
+    def may_be_weak(self, package: Package) -> bool:
+        """Whether the package is allowed to have a weak hash, or none."""
+        name = _plain(package.name, self.manager)
+        return any(_fits(name, parts) for parts in self.weak)
 
     def _foreign(self, host: str, package: Package) -> Problem:
         # Whoever has the host decides what is in the package. Besides the registries that are configured, or else the
         # manager's default one, no host is allowed.
         do = f"Name {host} in allowed_hosts if you trust it."
         return Problem(f"{package.spec} is fetched from {host}, which is none of the allowed registries", do)
+
+
+def check_platforms(lockfile: Lockfile, policy: Policy, fits: t.Callable[[Package], bool]) -> None:
+    """Raise ApphostError naming the packages for one platform that yarn would fetch here with nothing to check them by.
+
+    ``check_policy`` lets those pass, for on another host it is others that are fetched. ``fits`` tells which these are.
+    """
+    rules = _Rules(lockfile, policy)
+    do = "Allow them by allow_weak_integrity, like @img/*, if you trust the registry."
+    problems = [
+        # yarn 3 and 4 record no hash of packages for one platform, so what is fetched could be anything.
+        Problem(f"{package.spec} has no integrity hash, for yarn records none of packages for one platform", do)
+        for package in lockfile.packages.values()
+        if package.os + package.cpu + package.libc
+        and not (package.integrity or package.dev or rules.may_be_weak(package))
+        and fits(package)
+    ]
+    if problems:
+        # The packages that are named are for the platform of this host.
+        raise ApphostError(joined(problems), lockfile.path, do)
 
 
 def _not_of_a_registry(package: Package) -> Problem:

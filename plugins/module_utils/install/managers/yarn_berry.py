@@ -26,7 +26,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request i
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.words import Failures, shortened
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.jsonfile import read_regular_file
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Package, Source
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import joined
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import check_platforms, joined
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import expected_packages
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.yamlfile import parse_mapping
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.yarn_berry import (
@@ -79,6 +79,13 @@ class YarnBerry(PinnedManager):
         if self.request.network.packed:
             # This yarn takes archives only from its own cache, in a format of its own.
             raise ApphostError(f"packed is not for yarn {self.major}", "lockfile_install", "Use offline, or npm.")
+        check_platforms(self.project.lockfile, self.request.policy, self._is_fetched)
+
+    def _is_fetched(self, package: Package) -> bool:
+        """Whether yarn fetches a package that is for one platform."""
+        # It does not mind engines, and a project that is trusted can have it fetch more.
+        more = "supportedArchitectures" in self._own_settings()
+        return more or self.target.fits(dataclasses.replace(package, engines={}))
 
     def inputs(self) -> dict[str, t.Any]:
         return {**super().inputs(), "settings": self._own_settings()}

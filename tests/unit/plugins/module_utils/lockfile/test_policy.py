@@ -17,6 +17,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.packagej
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import (
     Policy,
     check_engines,
+    check_platforms,
     check_policy,
     policy_problems,
 )
@@ -191,18 +192,6 @@ def test_weak_hashes_may_be_allowed_by_pattern(pattern: str, allowed: bool) -> N
     assert problems({"resolved": "file:a.tgz"}, Policy(allow_sources=(pattern.replace("x64", "*"),)), path) != []
 
 
-def test_yarn_has_no_hashes_of_packages_for_one_platform() -> None:
-    native = Package("a@npm:1.0.0", "a", "1.0.0", os=("linux",), cpu=("x64",))
-
-    (problem,) = policy_problems(of_manager("yarn", native), Policy())
-
-    assert problem == "a@1.0.0 has no integrity hash"
-    assert problem.do.startswith(
-        "Yarn records no hash of packages for one platform: allow them by allow_weak_integrity"
-    )
-    assert policy_problems(of_manager("pnpm", native), Policy())[0].do != problem.do
-
-
 @pytest.mark.parametrize("scheme", ["git", "git+http", "http"])
 def test_what_is_allowed_by_name_is_encrypted_too(scheme: str) -> None:
     address = f"{scheme}://example.com/a.git#{COMMIT}"
@@ -325,6 +314,32 @@ def test_addresses_that_are_not_the_names_own_whoever_read_the_lockfile() -> Non
         f"a@1.0.0 is fetched from {address}, the address of something else",
         "b@1.0.0 has an address that cannot be relied on, 'https://registry.npmjs.org/b'",
     ]
+
+
+def test_yarns_packages_for_one_platform() -> None:
+    def package(name: str, **more: t.Any) -> Package:
+        return Package(f"{name}@1", name, "1.0.0", **{"cpu": ("x64",), **more})
+
+    lockfile = of_manager(
+        "yarn",
+        package("@img/here"),
+        package("@img/there", cpu=("arm64",)),
+        package("allowed"),
+        package("tool", dev=True),
+        package("hashed", integrity=SHA512),
+        package("usual", cpu=()),
+    )
+    policy = Policy(allow_weak_integrity=("allow*",))
+
+    # Which of them are fetched is not known before the host is.
+    assert policy_problems(lockfile, policy) == ["usual@1.0.0 has no integrity hash"]
+    with pytest.raises(ApphostError) as caught:
+        check_platforms(lockfile, policy, lambda package: "x64" in package.cpu)
+    assert caught.value.what == (
+        "@img/here@1.0.0 has no integrity hash, for yarn records none of packages for one platform"
+    )
+    assert caught.value.do == "Allow them by allow_weak_integrity, like @img/*, if you trust the registry."
+    check_platforms(lockfile, policy, lambda _package: False)
 
 
 def test_python_packages() -> None:

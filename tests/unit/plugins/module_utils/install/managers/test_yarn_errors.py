@@ -103,6 +103,18 @@ class Host:
         return caught.value.message.replace(str(self.app), "app")
 
 
+@pytest.mark.parametrize(("cpu", "refused"), [("x64", True), ("arm64", False)])
+def test_a_package_for_one_platform_without_a_hash(world: World, cpu: str, refused: bool) -> None:
+    host = Host(world, "4.6.0")
+    lockfile = (host.app / "yarn.lock").read_text()
+    checksum = next(line for line in lockfile.splitlines() if "checksum" in line)
+    (host.app / "yarn.lock").write_text(lockfile.replace(checksum, f"  conditions: os=linux & cpu={cpu}"))
+    # What comes after the checks.
+    host.words = "Usage Error"
+
+    assert ("ms@2.1.3 has no integrity hash, for yarn records none of" in host.failure()) is refused
+
+
 @pytest.mark.parametrize(
     ("named", "words"),
     [
