@@ -83,6 +83,11 @@ class AppLayout:
     def logs(self) -> str:
         return f"{self.base}{LOGS_BASE}/{self.name}"
 
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Those that site.yml makes."""
+        return (self.root, self.releases, self.state, self.data, self.logs)
+
     def release(self, release_id: str) -> str:
         return f"{self.releases}/{release_id}"
 

@@ -14,7 +14,6 @@ description:
   - Runs a module on the host. The task never fails. A failure and a host that cannot be reached are answers like any
     other, for a later task to judge all of them together.
   - An answer is good when it has a key that the module returns on success only.
-  - For modules that have no action plugin of their own.
 extends_documentation_fragment:
   - evenkeel.apphost._attributes
 attributes:

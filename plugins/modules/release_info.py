@@ -12,6 +12,9 @@ version_added: 0.1.0
 author: The Evenkeel engineers (@evenkeel)
 description:
   - Looks at all apps in one call. A host that was never set up is an answer too, not a failure.
+  - Runs a few commands of the shell (C(ls), C(sed), C(stat), C(systemctl show)) over the connection and judges on the
+    controller, so a host needs no Python for it, and the question is cheap enough to be asked of every host at every
+    deploy.
 extends_documentation_fragment:
   - evenkeel.apphost._attributes
   - evenkeel.apphost._attributes.info
@@ -107,29 +110,3 @@ apps:
       description: Free space where the releases are.
       type: int
 """
-
-import typing as t
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import run_module, runner
-from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
-from ansible_collections.evenkeel.apphost.plugins.module_utils.release.info import app_infos
-from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.systemd import Systemd
-
-ARGUMENT_SPEC: dict[str, t.Any] = {"apps": {"type": "list", "elements": "str", "required": True}}
-
-
-def work(module: AnsibleModule) -> dict[str, t.Any]:
-    """Look and report."""
-    layouts = [AppLayout(name) for name in module.params["apps"]]
-    infos = app_infos(layouts, Systemd(runner(module)))
-    return {"changed": False, "apps": {name: info.as_dict() for name, info in infos.items()}}
-
-
-def main() -> None:
-    """Enter."""
-    run_module(ARGUMENT_SPEC, work)
-
-
-if __name__ == "__main__":
-    main()

@@ -25,8 +25,11 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.facts imp
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.identity import cpu, libc_version
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import InstallRequest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import KNOWN
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.formats import MANIFESTS
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.jsonfile import read_regular_file
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.reader import Sources
+
+_PACKAGE_JSON = MANIFESTS["node"].name
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def key_of(request: InstallRequest, sources: Sources) -> str:
     value = {
         "code": _code(),
         "host": [cpu(), libc_version()],
-        "files": {name: fact(os.path.join(sources.folder, name), CONTENT) for name in sources.files},
+        "files": {name: _file(sources, name) for name in sources.files},
         "lockfile": hashlib.sha256(sources.content).hexdigest(),
         "policy": asdict(request.policy),
         "registries": network.addresses(),
@@ -58,6 +61,18 @@ def key_of(request: InstallRequest, sources: Sources) -> str:
         "options": [request.allow_scripts, request.trust_project_config, request.check_engines],
     }
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _file(sources: Sources, name: str) -> str:
+    """What a file of the project decides.
+
+    The version of an app decides nothing, and is another one in each release; in a workspace, others may ask for it.
+    """
+    path = os.path.join(sources.folder, name)
+    if name == _PACKAGE_JSON and len(sources.manifests) == 1:
+        manifest = json.loads(read_regular_file(path) or b"{}")
+        return json.dumps({**manifest, "version": None}, sort_keys=True)
+    return fact(path, CONTENT)
 
 
 def _code() -> str:

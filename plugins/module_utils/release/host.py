@@ -17,8 +17,7 @@ PRUNED = ".pruned-"
 
 def missing_folders(layout: AppLayout) -> list[str]:
     """The folders of the app that site.yml makes and that are not there."""
-    folders = (layout.root, layout.releases, layout.state, layout.data, layout.logs)
-    return [folder for folder in folders if not os.path.isdir(folder)]
+    return [folder for folder in layout.folders if not os.path.isdir(folder)]
 
 
 def live_release(layout: AppLayout) -> str | None:

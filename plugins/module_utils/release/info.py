@@ -1,21 +1,27 @@
 # Copyright (c) Evenkeel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a host says about its apps: what is live, what else is there, and how the instances are. Reads only."""
+"""What a host says about its apps: what is live, what else is there, and how the instances are."""
 
 from __future__ import annotations
 
+import datetime
 import os
 import typing as t
 from dataclasses import asdict, dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
-from ansible_collections.evenkeel.apphost.plugins.module_utils.release import host
-from ansible_collections.evenkeel.apphost.plugins.module_utils.release.journal import Journal
-from ansible_collections.evenkeel.apphost.plugins.module_utils.release.manifest import Manifest, read_manifest
-from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.base import Snapshot, Supervisor
-from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.procfs import release_of
+from ansible_collections.evenkeel.apphost.plugins.module_utils.release.identity import is_release_id
+from ansible_collections.evenkeel.apphost.plugins.module_utils.release.journal import History
+from ansible_collections.evenkeel.apphost.plugins.module_utils.release.look import SINCE, Look
+from ansible_collections.evenkeel.apphost.plugins.module_utils.release.manifest import (
+    Instance,
+    Manifest,
+    load_manifest,
+)
+from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.procfs import release_in
+from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.systemd import blocks, parse_state
 
 
 @dataclass(frozen=True)
@@ -52,74 +58,60 @@ class AppInfo:
         return asdict(self)
 
 
-def previous_good(layout: AppLayout, journal: Journal, live: str | None) -> str | None:
-    """The last release before ``live`` that was verified and is still on the host: where a rollback goes."""
-    verified = [entry.release for entry in journal.live_history()]
-    before = verified[: verified.index(live)] if live in verified else verified
-    staged = host.staged_releases(layout)
-    return next((release for release in reversed(before) if release in staged), None)
-
-
-def app_infos(layouts: t.Sequence[AppLayout], supervisor: Supervisor, proc: str = "/proc") -> dict[str, AppInfo]:
-    """Look at every app. ``proc`` is the kernel's, but in tests."""
-    targets = supervisor.states([layout.target for layout in layouts])
-    return {layout.name: _app_info(layout, targets, supervisor, proc) for layout in layouts}
-
-
-def _app_info(layout: AppLayout, targets: Snapshot, supervisor: Supervisor, proc: str) -> AppInfo:
-    journal = Journal(layout.journal)
-    live = host.live_release(layout)
-    activated = journal.live()
-    pending = journal.pending()
-    manifest = _manifest(layout, live)
-    missing = host.missing_folders(layout)
-    if not targets[layout.target].defined:
+def app_info(layout: AppLayout, look: Look) -> AppInfo:
+    """What a look at an app comes to."""
+    history = History(look.journal)
+    staged = sorted(filter(is_release_id, look.releases))
+    live = os.path.basename(look.current or "")
+    live_now = live if live in staged else None
+    activated, pending = history.live(), history.pending()
+    manifest = _manifest(layout, live_now, look)
+    units = {block["Id"]: block for block in blocks(look.units)}
+    missing = [folder for folder in layout.folders if folder not in look.folders]
+    if layout.target not in units or not parse_state(units[layout.target]).defined:
         missing.append(layout.target)
     return AppInfo(
         provisioned=not missing,
         missing=missing,
-        live=live,
-        since=activated.time if activated and activated.release == live else None,
-        previous=previous_good(layout, journal, live),
-        staged=host.staged_releases(layout),
+        live=live_now,
+        since=activated.time if activated and activated.release == live_now else None,
+        previous=history.last_good_before(live_now, staged),
+        staged=staged,
         manifest=manifest,
         pending=pending.as_dict() if pending else None,
-        instances=_instances(layout, manifest, supervisor.instances(layout.name), proc) if manifest else [],
-        free_bytes=_free_bytes(layout),
+        instances=[_instance(instance, units, look) for instance in manifest["instances"]] if manifest else [],
+        free_bytes=look.free_bytes,
     )
 
 
-def _manifest(layout: AppLayout, live: str | None) -> Manifest | None:
+def _manifest(layout: AppLayout, live: str | None, look: Look) -> Manifest | None:
     """What is live, None when nothing is, or when nobody can read what it is: then only its name is known."""
     try:
-        return read_manifest(layout, live) if live else None
+        return load_manifest(look.manifest or "", layout.release(live)) if live else None
     except ApphostError:
         return None
 
 
-def _instances(layout: AppLayout, manifest: Manifest, states: Snapshot, proc: str) -> list[InstanceInfo]:
-    """The instances of the live release, those that do not run among them."""
-    found = []
-    for instance in manifest["instances"]:
-        state = states.get(instance["unit"])
-        pid = state.pid if state else 0
-        found.append(
-            InstanceInfo(
-                unit=instance["unit"],
-                process=instance["process"],
-                id=instance["id"],
-                port=instance["port"],
-                state=state.active if state else "inactive",
-                pid=pid,
-                since=state.since if state else None,
-                release=release_of(pid, layout, proc) if pid else None,
-            )
-        )
-    return found
+def _instance(instance: Instance, units: t.Mapping[str, t.Mapping[str, str]], look: Look) -> InstanceInfo:
+    """An instance of the live release, whether it runs or not."""
+    unit = units.get(instance["unit"])
+    state = parse_state(unit) if unit else None
+    pid = state.pid if state else 0
+    return InstanceInfo(
+        unit=instance["unit"],
+        process=instance["process"],
+        id=instance["id"],
+        port=instance["port"],
+        state=state.active if state else "inactive",
+        pid=pid,
+        since=iso(unit.get(SINCE, "")) if unit else None,
+        release=release_in(look.cwd[pid], look.real_releases) if pid in look.cwd else None,
+    )
 
 
-def _free_bytes(layout: AppLayout) -> int | None:
-    if not os.path.isdir(layout.releases):
+def iso(time: str) -> str | None:
+    """A time as systemctl says it, in ISO 8601; None for one that is empty: never."""
+    try:
+        return datetime.datetime.strptime(time, "%a %Y-%m-%d %H:%M:%S UTC").strftime("%Y-%m-%dT%H:%M:%SZ")
+    except ValueError:
         return None
-    disk = os.statvfs(layout.releases)
-    return disk.f_bavail * disk.f_frsize

@@ -60,12 +60,87 @@ def utc_now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-class Journal:
-    """The journal at ``path``. A missing file is an empty journal; the folder must exist to append."""
+class History:
+    """What the entries of a journal come to, oldest first. ``content``: the journal's bytes."""
+
+    def __init__(self, content: bytes = b"") -> None:
+        self._content = content
+
+    def content(self) -> bytes:
+        """The journal's bytes."""
+        return self._content
+
+    def entries(self) -> list[Entry]:
+        """Every readable entry, oldest first. A torn line is no entry: its step did not get past the journal."""
+        return [entry for entry in map(_parse, self.content().split(b"\n")) if entry is not None]
+
+    def live(self) -> Entry | None:
+        """The entry that made the live release live, as far as the journal knows."""
+        history = self.live_history()
+        return history[-1] if history else None
+
+    def live_history(self) -> list[Entry]:
+        """The ``activated`` entries a rollback can walk back, oldest first, the live one last.
+
+        Going back to a release that was live before takes the ones after it off the list: they were
+        abandoned, and a second rollback goes further back instead of to a release known to be bad.
+        A pruned release is off the list too. A failed or reverted activation leaves it as it was.
+        """
+        history: list[Entry] = []
+        for entry in self.entries():
+            if entry.event == ACTIVATED:
+                seen = next((at for at, old in enumerate(history) if old.release == entry.release), len(history))
+                history[seen:] = [entry]
+            elif entry.event == PRUNED:
+                history = [old for old in history if old.release != entry.release]
+        return history
+
+    def last_good_before(self, release: str | None, staged: t.Collection[str]) -> str | None:
+        """The last release before ``release`` that was verified and is still on the host: where a rollback goes.
+
+        For a release that was never live (or None: nothing is live) it is the last verified one. ``staged``: what is
+        on the host.
+        """
+        releases = [entry.release for entry in self.live_history()]
+        if release in releases:
+            del releases[releases.index(release) :]
+        return next((good for good in reversed(releases) if good in staged), None)
+
+    def pending(self) -> Entry | None:
+        """The ``activating`` entry of an activation that was interrupted (or runs right now)."""
+        for entry in reversed(self.entries()):
+            if entry.event in _OUTCOMES:
+                return None
+            if entry.event == ACTIVATING:
+                return entry
+        return None
+
+    def newest_first(self) -> list[str]:
+        """Releases by what happened to them last (staged or activated), newest first, pruned ones left out."""
+        order: list[str] = []
+        for entry in self.entries():
+            if entry.event in (STAGED, ACTIVATED, PRUNED) and entry.release in order:
+                order.remove(entry.release)
+            if entry.event in (STAGED, ACTIVATED):
+                order.append(entry.release)
+        return order[::-1]
+
+
+class Journal(History):
+    """The journal at ``path``, read for each answer. A missing file is an empty one; its folder has to be there."""
 
     def __init__(self, path: str, now: t.Callable[[], datetime] = utc_now) -> None:
+        super().__init__()
         self.path = path
         self._now = now
+
+    def content(self) -> bytes:
+        """The file's bytes of this moment."""
+        try:
+            with open(self.path, "rb") as file:
+                return file.read()
+        except FileNotFoundError:
+            return b""
 
     def append(self, event: str, release: str, previous: str | None = None, reason: str | None = None) -> Entry:
         """Write one entry and return after it is on the disk. Raises ``OSError`` when it cannot be."""
@@ -89,65 +164,6 @@ class Journal:
         if size == 0:
             sync_directory(os.path.dirname(self.path))
         return entry
-
-    def entries(self) -> list[Entry]:
-        """Every readable entry, oldest first. A torn line is no entry: its step did not get past the journal."""
-        try:
-            with open(self.path, "rb") as file:
-                lines = file.read().split(b"\n")
-        except FileNotFoundError:
-            return []
-        return [entry for entry in map(_parse, lines) if entry is not None]
-
-    def live(self) -> Entry | None:
-        """The entry that made the live release live, as far as the journal knows."""
-        history = self.live_history()
-        return history[-1] if history else None
-
-    def live_history(self) -> list[Entry]:
-        """The ``activated`` entries a rollback can walk back, oldest first, the live one last.
-
-        Going back to a release that was live before takes the ones after it off the list: they were
-        abandoned, and a second rollback goes further back instead of to a release known to be bad.
-        A pruned release is off the list too. A failed or reverted activation leaves it as it was.
-        """
-        history: list[Entry] = []
-        for entry in self.entries():
-            if entry.event == ACTIVATED:
-                seen = next((at for at, old in enumerate(history) if old.release == entry.release), len(history))
-                history[seen:] = [entry]
-            elif entry.event == PRUNED:
-                history = [old for old in history if old.release != entry.release]
-        return history
-
-    def last_good_before(self, release: str | None) -> str | None:
-        """The release that was live and verified before ``release``: where a rollback goes.
-
-        For a release that was never live (or None: nothing is live) it is the last verified one.
-        """
-        releases = [entry.release for entry in self.live_history()]
-        if release in releases:
-            del releases[releases.index(release) :]
-        return releases[-1] if releases else None
-
-    def pending(self) -> Entry | None:
-        """The ``activating`` entry of an activation that was interrupted (or runs right now)."""
-        for entry in reversed(self.entries()):
-            if entry.event in _OUTCOMES:
-                return None
-            if entry.event == ACTIVATING:
-                return entry
-        return None
-
-    def newest_first(self) -> list[str]:
-        """Releases by what happened to them last (staged or activated), newest first, pruned ones left out."""
-        order: list[str] = []
-        for entry in self.entries():
-            if entry.event in (STAGED, ACTIVATED, PRUNED) and entry.release in order:
-                order.remove(entry.release)
-            if entry.event in (STAGED, ACTIVATED):
-                order.append(entry.release)
-        return order[::-1]
 
 
 def _parse(line: bytes) -> Entry | None:

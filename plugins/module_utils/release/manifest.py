@@ -121,12 +121,19 @@ def read_manifest(layout: AppLayout, release: str) -> Manifest:
     """The manifest of a release on this host. Raises :class:`ApphostError` when it is not staged, or damaged."""
     path = f"{layout.release(release)}/release.json"
     try:
-        with open(path, encoding="utf-8") as file:
-            raw = json.load(file)
+        with open(path, "rb") as file:
+            content = file.read()
     except FileNotFoundError:
         raise ApphostError(
             f"release {release} is not on this host", path, "Stage it first (deploy.yml does)."
         ) from None
+    return load_manifest(content, path)
+
+
+def load_manifest(content: str | bytes, path: str) -> Manifest:
+    """The manifest in the content of the file ``path``. Raises :class:`ApphostError` when it is damaged."""
+    try:
+        raw = json.loads(content)
     except ValueError as error:
         raise ApphostError(f"is not readable as JSON ({error})", path, "Prune the release and deploy again.") from None
     return parse_manifest(raw, path)

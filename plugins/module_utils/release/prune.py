@@ -16,7 +16,6 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request i
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import TreeStore
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release import host
-from ansible_collections.evenkeel.apphost.plugins.module_utils.release.info import previous_good
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.journal import PRUNED, Journal
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.lock import hold_lock
 
@@ -46,11 +45,11 @@ def choose(layout: AppLayout, keep: int) -> Choice:
     known = [release for release in journal.newest_first() if release in staged]
     order = known + [release for release in staged if release not in known]
     live, pending, verified = host.live_release(layout), journal.pending(), journal.live()
-    needed = {live, previous_good(layout, journal, live)}
+    needed = {live, journal.last_good_before(live, staged)}
     needed |= {pending.release, pending.previous} if pending else set()
     if verified:
         # Not the live one after an activation that was interrupted or failed for good: the way back begins here.
-        needed |= {verified.release, previous_good(layout, journal, verified.release)}
+        needed |= {verified.release, journal.last_good_before(verified.release, staged)}
     others = [release for release in order if release not in needed]
     room = max(0, keep - (len(order) - len(others)))
     pruned = others[room:]

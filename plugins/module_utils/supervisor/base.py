@@ -28,8 +28,6 @@ class UnitState:
     """Why it last ended: ``success``, ``exit-code``, ``signal``, ``timeout``, ``start-limit-hit`` …"""
     exit_status: int
     """Exit status of the main process that ended last."""
-    since: str | None
-    """When it last became active, ISO 8601 in UTC; ``None``: not since the host booted."""
     enabled: bool
     """Starts with the host."""
 

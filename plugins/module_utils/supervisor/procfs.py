@@ -28,7 +28,11 @@ def release_of(pid: int, layout: AppLayout, proc: str = "/proc") -> str | None:
             f"process {pid}",
             "Run as root (become: true); in a container give it CAP_SYS_PTRACE.",
         ) from None
+    return release_in(folder, os.path.realpath(layout.releases))
+
+
+def release_in(folder: str, releases: str) -> str | None:
+    """The release that a working directory ``folder`` belongs to; ``releases``: where they really are."""
     folder = folder.removesuffix(DELETED)
-    releases = os.path.realpath(layout.releases) + "/"
-    release, _slash, below = folder[len(releases) :].partition("/")
-    return release if folder.startswith(releases) and (below + "/").startswith("app/") else None
+    release, _slash, below = folder[len(releases) + 1 :].partition("/")
+    return release if folder.startswith(f"{releases}/") and (below + "/").startswith("app/") else None

@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import re
-import time
 import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand
@@ -24,7 +22,6 @@ PROPERTIES = (
     "NRestarts",
     "Result",
     "ExecMainStatus",
-    "ActiveEnterTimestampMonotonic",
     "UnitFileState",
 )
 
@@ -36,18 +33,10 @@ UNITS = "/etc/systemd/system"
 
 
 class Systemd:
-    """The system's systemd. ``wall`` and ``monotonic`` are clocks; ``base`` prefixes every path, for tests."""
+    """The system's systemd. ``base`` prefixes every path, for tests."""
 
-    def __init__(
-        self,
-        run: RunCommand,
-        wall: t.Callable[[], float] = time.time,
-        monotonic: t.Callable[[], float] = time.monotonic,
-        base: str = "",
-    ) -> None:
+    def __init__(self, run: RunCommand, base: str = "") -> None:
         self._run = run
-        self._wall = wall
-        self._monotonic = monotonic
         self._base = base
 
     def states(self, units: t.Sequence[str]) -> Snapshot:
@@ -64,7 +53,7 @@ class Systemd:
         """Every instance of the app that is loaded or enabled."""
         # systemctl's pattern also matches an app whose name begins with this one's and a dash, and it sees
         # only what systemd has loaded; what is enabled but not loaded is a link below the target.
-        ours = re.compile(rf"{UNIT_PREFIX}-{re.escape(app)}-[a-z][a-z0-9_]*@[^@]+\.service")
+        ours = instances_of(app)
         wants = f"{self._base}{UNITS}/{AppLayout(app).target}.wants"
         enabled = os.listdir(wants) if os.path.isdir(wants) else []
         known = self._show([f"{UNIT_PREFIX}-{app}-*@*.service", *sorted(filter(ours.fullmatch, enabled))])
@@ -105,9 +94,7 @@ class Systemd:
         status, out, err = self._run(["systemctl", "show", f"--property={','.join(PROPERTIES)}", "--", *patterns])
         if status != 0:
             raise ApphostError(f"systemctl show failed: {err.strip() or out.strip()}")
-        booted = self._wall() - self._monotonic()
-        states = [parse_state(block, booted) for block in out.split("\n\n") if block.strip()]
-        return {state.unit: state for state in states}
+        return parse_states(out)
 
     def _forgive(self, units: t.Sequence[str]) -> None:
         """Count starts anew: a unit that used up its start limit would refuse. Fails, harmlessly, if not loaded yet."""
@@ -128,13 +115,28 @@ def undefined_processes(layout: AppLayout, processes: t.Iterable[str]) -> list[s
     return [process for process in processes if not os.path.exists(f"{units}/{layout.template_unit(process)}")]
 
 
-def parse_state(block: str, booted: float) -> UnitState:
-    """One block of ``systemctl show``: ``Key=value`` lines.
+def instances_of(app: str) -> re.Pattern[str]:
+    """What names of the units of an app's instances look like."""
+    return re.compile(rf"{UNIT_PREFIX}-{re.escape(app)}-[a-z][a-z0-9_]*@[^@]+\.service")
 
-    ``booted``: when the monotonic clock was 0, in seconds of the epoch.
-    """
-    value = dict(line.split("=", 1) for line in block.strip().splitlines() if "=" in line)
-    entered = int(value.get("ActiveEnterTimestampMonotonic") or 0)
+
+def parse_states(out: str) -> dict[str, UnitState]:
+    """What ``systemctl show`` says of :data:`PROPERTIES`: blocks of ``Key=value`` lines, one a unit."""
+    states = [parse_state(values) for values in blocks(out)]
+    return {state.unit: state for state in states}
+
+
+def blocks(out: str) -> list[dict[str, str]]:
+    """The blocks of ``systemctl show``."""
+    return [
+        dict(line.split("=", 1) for line in block.strip().splitlines() if "=" in line)
+        for block in out.split("\n\n")
+        if block.strip()
+    ]
+
+
+def parse_state(value: t.Mapping[str, str]) -> UnitState:
+    """One block."""
     return UnitState(
         unit=value["Id"],
         defined=value.get("LoadState") == "loaded",
@@ -144,10 +146,5 @@ def parse_state(block: str, booted: float) -> UnitState:
         restarts=int(value.get("NRestarts") or 0),
         result=value.get("Result", ""),
         exit_status=int(value.get("ExecMainStatus") or 0),
-        since=_iso(booted + entered / 1e6) if entered else None,
         enabled=value.get("UnitFileState") == "enabled",
     )
-
-
-def _iso(seconds: float) -> str:
-    return datetime.datetime.fromtimestamp(round(seconds), datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

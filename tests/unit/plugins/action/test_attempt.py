@@ -9,8 +9,9 @@ import typing as t
 from unittest.mock import MagicMock
 
 import pytest
-from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.playbook.task import Task
+from ansible_collections.evenkeel.apphost.plugins.action import release_info
 from ansible_collections.evenkeel.apphost.plugins.action.attempt import ActionModule
 
 INFO = "evenkeel.apphost.release_info"
@@ -19,13 +20,17 @@ INFO = "evenkeel.apphost.release_info"
 class Attempt(ActionModule):
     """The action with a module that ends as the test says."""
 
-    def __init__(self, end: dict[str, t.Any] | Exception) -> None:
+    def __init__(self, end: dict[str, t.Any] | Exception, action: t.Any = None) -> None:
         task = Task()
         task.args = {"module": INFO, "options": {"apps": ["shop"]}}
         task.check_mode = False
         super().__init__(task, MagicMock(), MagicMock(), MagicMock(), MagicMock(), None)
+        self.plugin = action
         self.end = end
         self.asked: list[tuple[str, dict[str, t.Any]]] = []
+
+    def _action(self, name: str, options: dict[str, t.Any]) -> t.Any:
+        return self.plugin
 
     def _execute_module(self, name: str, module_args: dict[str, t.Any], **_options: t.Any) -> dict[str, t.Any]:
         self.asked.append((name, module_args))
@@ -52,3 +57,21 @@ def test_every_end_is_an_answer(end: dict[str, t.Any] | Exception, answer: dict[
     action = Attempt(end)
     assert action.run(task_vars={}) == answer
     assert action.asked == [(INFO, {"apps": ["shop"]})]
+
+
+def test_an_action_plugin_of_that_name_is_run_as_a_task_would() -> None:
+    class Action:
+        def run(self, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+            raise AnsibleActionFail(f"no {task_vars['what']}")
+
+    action = Attempt({}, Action())
+    assert action.run(task_vars={"what": "luck"}) == {"changed": False, "msg": "no luck"}
+    assert action.asked == []
+
+
+def test_the_action_plugin_gets_the_options_and_the_module_without_one_has_none() -> None:
+    action = ActionModule(Task(), MagicMock(), MagicMock(), MagicMock(), MagicMock(), None)
+    found = action._action(INFO, {"apps": ["shop"]})
+    assert isinstance(found, release_info.ActionModule)
+    assert found._task.args == {"apps": ["shop"]}
+    assert action._action("evenkeel.apphost.haproxy_server", {}) is None

@@ -1,7 +1,7 @@
 # Copyright (c) Evenkeel contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The modules release_stage, release_info and release_prune: check mode, diff, and no secret in a result."""
+"""The modules release_stage and release_prune: check mode, diff, and no secret in a result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import App
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release import host
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.bundle import Bundle, bundle_apps
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.stage import Stage
-from ansible_collections.evenkeel.apphost.plugins.modules import release_info, release_prune, release_stage
+from ansible_collections.evenkeel.apphost.plugins.modules import release_prune, release_stage
 
 SECRETS = {"PASSWORD": "hunter2"}
 
@@ -84,9 +84,6 @@ class Host:
     def prune(self, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
         return self._work(release_prune, check, {"app": "hello", **options})
 
-    def info(self) -> dict[str, t.Any]:
-        return self._work(release_info, False, {"apps": ["hello"]})
-
     def _work(self, module: t.Any, check: bool, options: dict[str, t.Any]) -> dict[str, t.Any]:
         fake = FakeModule(module.ARGUMENT_SPEC, check, options)
         result: dict[str, t.Any] = module.work(fake)
@@ -97,7 +94,7 @@ class Host:
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     placed = functools.partial(AppLayout, base=str(tmp_path / "host"))
-    for module in (release_stage, release_info, release_prune):
+    for module in (release_stage, release_prune):
         monkeypatch.setattr(module, "AppLayout", placed)
     monkeypatch.setattr(release_stage, "Stage", functools.partial(Stage, group_id=lambda _name: os.getgid()))
     return Host(tmp_path)
@@ -171,16 +168,3 @@ def test_keeping_none_is_refused(here: Host) -> None:
     here.set_up()
     with pytest.raises(ApphostError, match=r"^keep: 0 is less than 1"):
         here.prune(keep=0)
-
-
-def test_info_is_plain_data(here: Host) -> None:
-    here.set_up()
-    bundle = here.bundle()
-    here.stage(bundle)
-    Path(here.layout.current).symlink_to(f"releases/{bundle.manifest['id']}")
-    result = here.info()
-    assert json.loads(json.dumps(result)) == result
-    hello = result["apps"]["hello"]
-    assert (result["changed"], hello["provisioned"], hello["live"]) == (False, True, bundle.manifest["id"])
-    assert hello["manifest"] == bundle.manifest
-    assert [instance["state"] for instance in hello["instances"]] == ["inactive"]

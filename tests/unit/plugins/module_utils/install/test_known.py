@@ -54,6 +54,13 @@ def test_an_unchanged_project_is_not_read_again(world: World, read: list[str]) -
     assert read == []
 
 
+def test_the_next_release_of_an_app_is_not_read_again(world: World, read: list[str]) -> None:
+    replaced("app/package.json", '"version": "1.0.0"', '"version": "1.0.1"')(world)
+
+    assert plan_installation(world.request(), no_run)
+    assert read == []
+
+
 def test_only_we_can_read_it(world: World, read: list[str]) -> None:
     folder = world.store / "known"
 
@@ -85,7 +92,7 @@ def replaced(path: str, old: str, new: str) -> t.Callable[[World], object]:
 HEADER = "runtime/include/node/node_version.h"
 CHANGES: dict[str, t.Callable[[World], object]] = {
     "lockfile": replaced("app/package-lock.json", '"version": "1.0.0"', '"version": "1.0.1"'),
-    "manifest": replaced("app/package.json", '"version": "1.0.0"', '"version": "1.0.1"'),
+    "manifest": replaced("app/package.json", '"private": true', '"private": false'),
     "settings of the artifact": replaced("app/.npmrc", "", "legacy-peer-deps=true"),
     "runtime": replaced(HEADER, "PATCH_VERSION 2", "PATCH_VERSION 3"),
     "npm": replaced("runtime/lib/node_modules/npm/package.json", "11.19.1", "11.19.2"),

@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-from collections.abc import Callable, Sequence
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.common import App
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release import host, prune
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.identity import release_id
-from ansible_collections.evenkeel.apphost.plugins.module_utils.release.info import AppInfo, app_infos, previous_good
+from ansible_collections.evenkeel.apphost.plugins.module_utils.release.info import AppInfo, app_info
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.journal import (
     ACTIVATED,
     ACTIVATING,
@@ -26,38 +27,24 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.release.journal i
     STAGED,
     Journal,
 )
+from ansible_collections.evenkeel.apphost.plugins.module_utils.release.look import parse, script
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.manifest import parse_manifest, write_manifest
-from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.base import Snapshot, UnitState
 
 from .test_identity import manifest
 
 A, B, C, D, E, F = (f"{letter}-0000000000" for letter in "abcdef")
 
 
-def unit_state(unit: str, active: str = "active", pid: int = 0, defined: bool = True) -> UnitState:
-    return UnitState(unit, defined, active, "", pid, 0, "success", 0, "2026-11-21T10:00:00Z", True)
+TARGET = "Id=apphost-hello.target\nLoadState=loaded\nActiveState=active\n"
+ABSENT = "Id=apphost-hello.target\nLoadState=not-found\nActiveState=inactive\n"
 
 
-class FakeSupervisor:
-    """Knows the units it is told of, and that the targets in ``targets`` are installed."""
-
-    def __init__(self, *known: UnitState, targets: Sequence[str] = ("apphost-hello.target",)) -> None:
-        self.known = {state.unit: state for state in known}
-        self.targets = targets
-
-    def states(self, units: Sequence[str]) -> Snapshot:
-        return {unit: unit_state(unit, defined=unit in self.targets) for unit in units}
-
-    def instances(self, _app: str) -> Snapshot:
-        return self.known
-
-    def log_lines(self, _unit: str, _since: float, _count: int) -> list[str]:
-        raise NotImplementedError
-
-    def _never(self, _units: Sequence[str]) -> None:
-        raise NotImplementedError
-
-    restart = start = stop = enable = disable = _never
+def unit(name: str, active: str = "active", pid: int = 0) -> str:
+    """What systemctl shows of a unit."""
+    return (
+        f"Id={name}\nLoadState=loaded\nActiveState={active}\nMainPID={pid}\n"
+        "ActiveEnterTimestamp=Sat 2026-11-21 10:00:00 UTC\n"
+    )
 
 
 @pytest.fixture
@@ -100,14 +87,39 @@ def point_at(layout: AppLayout, release: str) -> None:
     Path(layout.current).symlink_to(f"releases/{release}")
 
 
-def look(layout: AppLayout, *known: UnitState, proc: str = "/proc") -> AppInfo:
-    return app_infos([layout], FakeSupervisor(*known), proc)["hello"]
+@pytest.fixture
+def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """A systemctl that shows the given units, and remembers in ``asked`` what it was asked."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    systemctl, answer = programs / "systemctl", programs / "answer"
+    systemctl.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {programs}/asked\ncat {answer}\n')
+    systemctl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+
+    def show(*units: str) -> None:
+        answer.write_text("\n".join(units))
+
+    show(TARGET)
+    return show
 
 
-def test_a_host_that_was_never_set_up_is_an_answer(tmp_path: Path) -> None:
+def said(layout: AppLayout, proc: str = "/proc") -> str:
+    """What the script says, through a terminal: with carriage returns, after words of a login shell."""
+    text = script([layout], proc)
+    done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return f"Welcome!\n{done.stdout}Bye.\n".replace("\n", "\r\n").replace(f"uid {os.getuid()}", "uid 0")
+
+
+def look(layout: AppLayout, proc: str = "/proc") -> AppInfo:
+    return app_info(layout, parse(said(layout, proc))["hello"])
+
+
+def test_a_host_that_was_never_set_up_is_an_answer(tmp_path: Path, shown: Callable[..., None]) -> None:
     bare = AppLayout("hello", str(tmp_path / "bare"))
-    info = app_infos([bare], FakeSupervisor(targets=()))["hello"]
-    assert info == AppInfo(
+    shown(ABSENT)
+    assert look(bare) == AppInfo(
         provisioned=False,
         missing=[bare.root, bare.releases, bare.state, bare.data, bare.logs, "apphost-hello.target"],
         live=None,
@@ -121,6 +133,43 @@ def test_a_host_that_was_never_set_up_is_an_answer(tmp_path: Path) -> None:
     )
 
 
+def test_a_look_that_was_cut_short_or_not_by_root_is_an_error(layout: AppLayout, shown: Callable[..., None]) -> None:
+    shown(TARGET)
+    whole = said(layout)
+    with pytest.raises(ApphostError, match=r"(?s)cut short: .*app hello"):
+        parse(whole[: whole.index("folder")])
+    with pytest.raises(ApphostError, match="cut short: sh: not found"):
+        parse("sh: not found")
+    with pytest.raises(ApphostError, match=r"only root may look at the apps. Run with become: true."):
+        parse(whole.replace("uid 0", "uid 1000"))
+
+
+def test_without_systemd_there_is_a_reason(layout: AppLayout, shown: Callable[..., None], tmp_path: Path) -> None:
+    shown(TARGET)
+    (tmp_path / "programs/systemctl").write_text(
+        "#!/bin/sh\necho 'System has not been booted with systemd' >&2\nexit 1\n"
+    )
+    with pytest.raises(
+        ApphostError, match=r"^app hello: systemctl show failed: System has not been booted with systemd"
+    ):
+        parse(said(layout))
+
+
+def test_enabled_instances_are_asked_for_by_name(layout: AppLayout, shown: Callable[..., None], tmp_path: Path) -> None:
+    wants = tmp_path / "host/etc/systemd/system/apphost-hello.target.wants"
+    wants.mkdir(parents=True)
+    for name in ("apphost-hello-worker@1.service", "something-else.service"):
+        (wants / name).symlink_to("/nowhere")
+    shown(TARGET)
+    look(layout)
+    assert (tmp_path / "programs/asked").read_text().splitlines()[-3:] == [
+        "apphost-hello.target",
+        "apphost-hello-*@*.service",
+        "apphost-hello-worker@1.service",
+    ]
+
+
+@pytest.mark.usefixtures("shown")
 def test_a_host_without_releases(layout: AppLayout) -> None:
     info = look(layout)
     assert info.provisioned
@@ -130,7 +179,9 @@ def test_a_host_without_releases(layout: AppLayout) -> None:
     )
 
 
-def test_a_live_release_and_its_instances(layout: AppLayout, journal: Journal, stage: Stage, tmp_path: Path) -> None:
+def test_a_live_release_and_its_instances(
+    layout: AppLayout, journal: Journal, stage: Stage, tmp_path: Path, shown: Callable[..., None]
+) -> None:
     raw = manifest()
     units = [f"apphost-hello-web@{port}.service" for port in (3000, 3001, 3002)]
     raw["instances"] = [{"process": "web", "id": u[18:22], "port": int(u[18:22]), "unit": u} for u in units]
@@ -141,12 +192,8 @@ def test_a_live_release_and_its_instances(layout: AppLayout, journal: Journal, s
     for pid, release in ((10, raw["id"]), (11, A)):
         (tmp_path / "proc" / str(pid)).mkdir(parents=True)
         (tmp_path / "proc" / str(pid) / "cwd").symlink_to(f"{layout.release(release)}/app")
-    info = look(
-        layout,
-        unit_state(units[0], pid=10),
-        unit_state(units[1], "deactivating", pid=11),
-        proc=str(tmp_path / "proc"),
-    )
+    shown(TARGET, unit(units[0], pid=10), unit(units[1], "deactivating", pid=11))
+    info = look(layout, proc=str(tmp_path / "proc"))
     assert (info.live, info.previous, info.staged) == (raw["id"], A, sorted([A, raw["id"]]))
     assert info.manifest is not None
     assert dict(info.manifest) == raw
@@ -160,6 +207,7 @@ def test_a_live_release_and_its_instances(layout: AppLayout, journal: Journal, s
     ]
 
 
+@pytest.mark.usefixtures("shown")
 def test_a_live_release_that_nobody_can_read_is_named_all_the_same(
     layout: AppLayout, journal: Journal, stage: Stage
 ) -> None:
@@ -169,6 +217,7 @@ def test_a_live_release_that_nobody_can_read_is_named_all_the_same(
     assert (info.live, info.manifest, info.instances) == (A, None, [])
 
 
+@pytest.mark.usefixtures("shown")
 def test_an_interrupted_activation_is_told(layout: AppLayout, journal: Journal, stage: Stage) -> None:
     stage(A, B)
     activate(layout, journal, A)
@@ -182,11 +231,10 @@ def test_an_interrupted_activation_is_told(layout: AppLayout, journal: Journal, 
 def test_a_rollback_goes_to_what_is_still_there(layout: AppLayout, journal: Journal, stage: Stage) -> None:
     stage(A, B, C)
     activate(layout, journal, A, B, C)
-    assert previous_good(layout, journal, C) == B
-    os.rename(layout.release(B), f"{layout.releases}/gone")
-    assert previous_good(layout, journal, C) == A
-    assert previous_good(layout, journal, A) is None
-    assert previous_good(layout, journal, None) == C
+    assert journal.last_good_before(C, [A, B, C]) == B
+    assert journal.last_good_before(C, [A, C]) == A
+    assert journal.last_good_before(A, [A, C]) is None
+    assert journal.last_good_before(None, [A, C]) == C
 
 
 def test_the_newest_stay_by_the_journal_not_by_name_or_time(layout: AppLayout, stage: Stage) -> None:

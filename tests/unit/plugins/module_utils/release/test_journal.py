@@ -46,7 +46,7 @@ def test_no_file_is_an_empty_journal(journal: j.Journal) -> None:
     assert journal.entries() == []
     assert journal.live() is None
     assert journal.pending() is None
-    assert journal.last_good_before(A) is None
+    assert journal.last_good_before(A, (A, B, C, D)) is None
     assert journal.newest_first() == []
 
 
@@ -91,17 +91,17 @@ def test_live_and_last_good(journal: j.Journal) -> None:
     activate(journal, A, B, C)
     live = journal.live()
     assert live is not None and live.release == C and live.time == "2026-11-21T10:00:06.000Z"
-    assert journal.last_good_before(C) == B
-    assert journal.last_good_before(B) == A
-    assert journal.last_good_before(A) is None
-    assert journal.last_good_before(D) == C
-    assert journal.last_good_before(None) == C
+    assert journal.last_good_before(C, (A, B, C, D)) == B
+    assert journal.last_good_before(B, (A, B, C, D)) == A
+    assert journal.last_good_before(A, (A, B, C, D)) is None
+    assert journal.last_good_before(D, (A, B, C, D)) == C
+    assert journal.last_good_before(None, (A, B, C, D)) == C
 
 
 def test_a_second_rollback_goes_further_back(journal: j.Journal) -> None:
     activate(journal, A, B, C, B)
     assert releases(journal.live_history()) == [A, B]
-    assert journal.last_good_before(B) == A
+    assert journal.last_good_before(B, (A, B, C, D)) == A
 
 
 def test_activating_the_live_release_again_changes_no_order(journal: j.Journal) -> None:
@@ -112,7 +112,7 @@ def test_activating_the_live_release_again_changes_no_order(journal: j.Journal) 
 def test_a_pruned_release_is_nowhere_to_go_back_to(journal: j.Journal) -> None:
     activate(journal, A, B, C)
     journal.append(j.PRUNED, B)
-    assert journal.last_good_before(C) == A
+    assert journal.last_good_before(C, (A, B, C, D)) == A
     assert journal.newest_first() == [C, A]
 
 
@@ -122,7 +122,7 @@ def test_what_did_not_work_is_never_good(journal: j.Journal, outcome: str) -> No
     journal.append(j.ACTIVATING, C, previous=B)
     journal.append(outcome, C, previous=B, reason="no answer")
     assert releases(journal.live_history()) == [A, B]
-    assert journal.last_good_before(D) == B
+    assert journal.last_good_before(D, (A, B, C, D)) == B
     assert journal.pending() is None
 
 

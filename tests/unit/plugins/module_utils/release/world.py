@@ -88,7 +88,7 @@ class World:
 
     def _state(self, name: str) -> UnitState:
         unit = self._live(name)
-        dead = UnitState(name, name in self.defined, "inactive", "dead", 0, 0, "success", 0, None, unit.enabled)
+        dead = UnitState(name, name in self.defined, "inactive", "dead", 0, 0, "success", 0, unit.enabled)
         if not unit.pid:
             return dead
         after = self._behaviour(unit).crash_after

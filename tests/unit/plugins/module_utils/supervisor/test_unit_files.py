@@ -52,7 +52,7 @@ class Host:
 
     def _state(self, unit: str) -> UnitState:
         active = "active" if unit in self.active else "inactive"
-        return UnitState(unit, True, active, "", 0, 0, "", 0, None, unit in self.enabled)
+        return UnitState(unit, True, active, "", 0, 0, "", 0, unit in self.enabled)
 
     def instances(self, app: str) -> Snapshot:
         ours = re.compile(rf"apphost-{app}-\w+@\w+\.service")
