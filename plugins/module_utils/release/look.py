@@ -25,11 +25,14 @@ _BEGIN, _END = "apphost-look", "apphost-end"
 #: In the words of ``date -u`` when ``TZ`` is UTC, e.g. "Sat 2026-11-21 10:38:00 UTC".
 SINCE = "ActiveEnterTimestamp"
 
+#: Of a file: 500 deploys and more of a journal, all of any manifest.
+_LINES = 2000
+
 _FUNCTIONS = r"""
 export LC_ALL=C TZ=UTC
 set -f
 say() { printf '%s\n' "$*"; }
-file() { if [ -e "$2" ]; then sed "s/^/$1 /" "$2" && echo; fi; }
+file() { if [ -e "$2" ]; then tail -n @LINES@ "$2" | sed "s/^/$1 /" && echo; fi; }
 look() {
     name=$1 root=$2 state=$3 logs=$4 target=$5 wants=$6 proc=$7
     say app "$name"
@@ -78,8 +81,11 @@ class Look:
 
 def script(layouts: t.Sequence[AppLayout], proc: str = "/proc") -> str:
     """The text for ``sh``. It reads only, and needs root. ``proc`` is the kernel's, but in tests."""
-    lines = [_FUNCTIONS.replace("@PREFIX@", UNIT_PREFIX).replace("@PROPERTIES@", ",".join([*PROPERTIES, SINCE]))]
-    lines += [f"echo {_BEGIN}", 'say uid "$(id -u)"']
+    values = {"PREFIX": UNIT_PREFIX, "PROPERTIES": ",".join([*PROPERTIES, SINCE]), "LINES": str(_LINES)}
+    functions = _FUNCTIONS
+    for key, value in values.items():
+        functions = functions.replace(f"@{key}@", value)
+    lines = [functions, f"echo {_BEGIN}", 'say uid "$(id -u)"']
     for layout in layouts:
         wants = f"{layout.base}{UNITS}/{layout.target}.wants"
         arguments = [layout.name, layout.root, layout.state, layout.logs, layout.target, wants, proc]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shutil
 import subprocess
@@ -226,6 +227,18 @@ def test_an_interrupted_activation_is_told(layout: AppLayout, journal: Journal, 
     info = look(layout)
     assert info.pending == begun.as_dict()
     assert (info.live, info.since, info.previous) == (B, None, A)
+
+
+@pytest.mark.usefixtures("shown")
+def test_of_a_long_journal_the_end_is_looked_at(layout: AppLayout, journal: Journal, stage: Stage) -> None:
+    stage(A, B)
+    activate(layout, journal, A)
+    line = json.dumps({"time": "2026-11-21T10:00:00.000Z", "event": STAGED, "release": C}) + "\n"
+    with open(layout.journal, "a", encoding="utf-8") as file:
+        file.write(line * 20_000)
+    activate(layout, journal, B)
+    assert len(said(layout)) < 250_000
+    assert (look(layout).live, look(layout).previous) == (B, None)
 
 
 def test_a_rollback_goes_to_what_is_still_there(layout: AppLayout, journal: Journal, stage: Stage) -> None:
