@@ -42,6 +42,7 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         bundle = arguments.pop("bundle", None)
+        self._make_payloads(arguments.pop("call_next", None) or [], task_vars or {})
         try:
             manifest = parse_manifest(arguments.get("release"), "release_stage: release")
             arguments["secrets"] = _secrets(manifest["app"], arguments.get("secrets"))
@@ -56,6 +57,18 @@ class ActionModule(ActionBase):
                 arguments["bundle"] = self._carry_over(bundle, manifest)
         result: dict[str, t.Any] = self._execute_module(MODULE, module_args=arguments, task_vars=task_vars)
         return result
+
+    def _make_payloads(self, modules: list[str], task_vars: dict[str, t.Any]) -> None:
+        """Have Ansible make and keep what it sends for ``modules``, each by the turn of another host.
+
+        The payload of this module is the largest; while the first host's turn makes it, the others can only wait for
+        it (Ansible has a lock for that).
+        """
+        hosts = list(task_vars.get("ansible_play_hosts_all", ()))
+        position = hosts.index(task_vars["inventory_hostname"]) if len(hosts) > 1 else 0
+        last = position == len(hosts) - 1
+        for module in modules[position - 1 : None if last else position] if position else ():
+            self._configure_module(module, {}, task_vars)
 
     def _is_staged(self, manifest: Manifest) -> bool:
         folder = AppLayout(manifest["app"]).release(manifest["id"])

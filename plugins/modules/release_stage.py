@@ -58,6 +58,13 @@ options:
     description: Tokens for registries that apps name, by address. They reach no log, no command line and no file that
       stays.
     type: json
+  call_next:
+    description:
+      - Modules that are called after this one, by their full names. What Ansible sends for them is made meanwhile.
+      - It takes 0.2 s for each of them, which otherwise the first host is waited for, and out of the balancer.
+    type: list
+    elements: str
+    default: []
   ca_file:
     description: A file on the host with certificates of authorities to trust besides the system's, for registries.
     type: path
@@ -152,6 +159,8 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "registry_token": {"type": "str", "no_log": True},
     # JSON, as the secrets are.
     "registry_tokens": {"type": "json", "no_log": True},
+    # The action's; it does not get here.
+    "call_next": {"type": "list", "elements": "str", "default": []},
     "ca_file": {"type": "path"},
     "proxy": {"type": "str", "no_log": True},
     "no_proxy": {"type": "str"},

@@ -57,6 +57,9 @@ class StageAction(release_stage.ActionModule):
     def _fixup_perms2(self, *_paths: t.Any, **_options: t.Any) -> None:
         pass
 
+    def _configure_module(self, module_name: str, module_args: t.Any, task_vars: t.Any) -> t.Any:
+        self.host.asked.append(("payload", module_name))
+
     def _execute_module(self, name: str, module_args: dict[str, t.Any], **_options: t.Any) -> dict[str, t.Any]:
         self.host.asked.append(name)
         self.host.module_args = module_args
@@ -91,8 +94,10 @@ def bundle(tmp_path: Path, check_mode: bool = False, **arguments: t.Any) -> dict
     return action.run(task_vars={})
 
 
-def stage(host: FakeConnection, check_mode: bool = False, **arguments: t.Any) -> dict[str, t.Any]:
-    return StageAction(host, arguments, check_mode).run(task_vars={})
+def stage(
+    host: FakeConnection, check_mode: bool = False, task_vars: dict[str, t.Any] | None = None, **arguments: t.Any
+) -> dict[str, t.Any]:
+    return StageAction(host, arguments, check_mode).run(task_vars=task_vars or {})
 
 
 @pytest.fixture
@@ -162,6 +167,27 @@ def test_a_release_that_is_there_is_not_copied_again(bundled: dict[str, t.Any]) 
     assert len(host.asked) == 2
     assert host.asked[1] == "evenkeel.apphost.release_stage"
     assert "bundle" not in host.module_args
+
+
+@pytest.mark.parametrize(
+    ("hosts", "made"),
+    [
+        (["a"], {"a": []}),
+        (["a", "b"], {"a": [], "b": ["x.y.next", "x.y.last"]}),
+        (["a", "b", "c"], {"a": [], "b": ["x.y.next"], "c": ["x.y.last"]}),
+        (["a", "b", "c", "d"], {"a": [], "b": ["x.y.next"], "c": ["x.y.last"], "d": []}),
+    ],
+    ids=["one host", "two", "three", "four"],
+)
+def test_what_is_called_next_is_made_by_hosts_that_wait(
+    bundled: dict[str, t.Any], hosts: list[str], made: dict[str, list[str]]
+) -> None:
+    for name, modules in made.items():
+        host = FakeConnection()
+        known = {"ansible_play_hosts_all": hosts, "inventory_hostname": name}
+        stage(host, task_vars=known, call_next=["x.y.next", "x.y.last"], **bundled)
+        assert host.asked == [*(("payload", module) for module in modules), "evenkeel.apphost.release_stage"]
+        assert "call_next" not in host.module_args
 
 
 def test_check_mode_is_one_call(bundled: dict[str, t.Any]) -> None:
