@@ -205,8 +205,9 @@ SECTIONS = (
     ),
     Section(
         "Shipping a built tree",
-        "A tree that was built on one host is taken in by another one only as it was sealed there.",
-        ("install/ship.py",),
+        "A tree that was built elsewhere (`dependencies.build_on` of an app) is taken in by a host only as it was "
+        "sealed there.",
+        ("install/ship.py", "install/controller.py"),
         cause="The tar was cut off or changed on its way, or it is another one.",
         cure="Ship it again.",
     ),

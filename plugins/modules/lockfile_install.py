@@ -240,6 +240,27 @@ options:
     description: Return a bill of materials.
     type: bool
     default: false
+  export:
+    description:
+      - Afterwards write the built tree to this path on the host, as one tar for O(shipped) on other hosts. A file that
+        is there is replaced. Who has the folder gets the tar.
+      - Not a change, and not done in check mode.
+    type: path
+  shipped:
+    description:
+      - A tree that was built on a host of the same platform, from the same lockfile with the same options. When the
+        store lacks the tree it is taken from there, checked file by file; none is built here, no manager is started.
+      - What the lockfile must be like (O(allow_sources) and so on) is checked here as always; O(supply) is not asked.
+    type: dict
+    suboptions:
+      path:
+        description: The tar on the host, as O(export) wrote it.
+        type: path
+        required: true
+      sha256:
+        description: Its hash, RV(exported).
+        type: str
+        required: true
 seealso:
   - module: evenkeel.apphost.release_stage
     description: Installs a release's dependencies in the same way.
@@ -304,6 +325,36 @@ EXAMPLES = r"""
     supply:
       minimum_age: 3
       audit: high
+
+# Build on one host, and bring the tree to others of the same platform.
+- name: Build on the first host
+  evenkeel.apphost.lockfile_install:
+    path: /srv/shop
+    runtime_root: /opt/apphost/runtimes/nodejs/24.21.0
+    export: /var/tmp/shop-tree.tar
+  run_once: true
+  register: shop_built
+
+- name: Take the tree to the controller
+  ansible.builtin.fetch:
+    src: /var/tmp/shop-tree.tar
+    dest: shop-tree.tar
+    flat: true
+  run_once: true
+
+- name: Bring it to all hosts
+  ansible.builtin.copy:
+    src: shop-tree.tar
+    dest: /var/tmp/shop-tree.tar
+    mode: "0600"
+
+- name: Install from it
+  evenkeel.apphost.lockfile_install:
+    path: /srv/shop
+    runtime_root: /opt/apphost/runtimes/nodejs/24.21.0
+    shipped:
+      path: /var/tmp/shop-tree.tar
+      sha256: "{{ shop_built.exported }}"
 """
 
 RETURN = r"""
@@ -338,6 +389,14 @@ from_cache:
   description: The tree was there already, in the folder or in the store.
   returned: success
   type: bool
+shipped:
+  description: The tree came out of O(shipped).
+  returned: success
+  type: bool
+exported:
+  description: The SHA-256 of the tar at O(export).
+  returned: when O(export) was written
+  type: str
 placed_by:
   description:
     - How the files got to where they are. V(hard_link), a second name of the stored file; V(reflink), a file of its own
@@ -369,7 +428,7 @@ sbom:
 seconds:
   description:
     - What took how long, as far as it was needed. C(plan) reading and checking, C(wait) for another build of the same
-      tree, C(fetch), C(supply), C(scripts), C(seal), C(place), C(total). Empty in check mode.
+      tree, C(fetch), C(supply), C(scripts), C(seal) or C(ship), C(place), C(total). Empty in check mode.
   returned: success
   type: dict
   sample: {plan: 0.02, fetch: 2.6, seal: 0.3, place: 0.1, total: 3.1}
@@ -384,8 +443,12 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import run_module, runner
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import InstallResult, carry_out
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import RunCommand, run_module, runner
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import (
+    InstallResult,
+    carry_out,
+    have_tree,
+)
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.options import install_request
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.plan import Plan, plan_installation
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.preview import (
@@ -452,6 +515,11 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "max_size": {"type": "str"},
     "timeout": {"type": "float", "default": 900},
     "sbom": {"type": "bool", "default": False},
+    "export": {"type": "path"},
+    "shipped": {
+        "type": "dict",
+        "options": {"path": {"type": "path", "required": True}, "sha256": {"type": "str", "required": True}},
+    },
 }
 
 
@@ -475,10 +543,27 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         differs = Changes(old, old if plan.up_to_date else after(plan))
         counts, diff = differs.counts, _diff(module, plan, differs)
     materials = {"sbom": bill_of_materials(plan)} if options["sbom"] else {}
-    answer = {**result.as_dict(), "difference": counts, **materials, **diff}
+    exported = (
+        {"exported": _export(plan, run, options["export"])} if options["export"] and not module.check_mode else {}
+    )
+    answer = {**result.as_dict(), "difference": counts, **materials, **exported, **diff}
     if answer["seconds"]:
         answer["seconds"] = {**answer["seconds"], "total": round(time.monotonic() - started, 3)}
     return answer
+
+
+def _export(plan: Plan, run: RunCommand, path: str) -> str:
+    """Write the tree to ``path``, in the place of what is there; returns its SHA-256."""
+    # Only loaded for whoever asks for it.
+    from ansible_collections.evenkeel.apphost.plugins.module_utils.install.ship import export_tree
+    from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import TreeStore
+
+    # The store may have forgotten a tree that no folder has links to.
+    have_tree(plan, run)
+    fresh = f"{path}.{os.getpid()}"
+    sha256 = export_tree(TreeStore(plan.request.store, None), plan.identity, fresh)
+    os.rename(fresh, path)
+    return sha256
 
 
 def _diff(module: AnsibleModule, plan: Plan, differs: Changes) -> dict[str, t.Any]:

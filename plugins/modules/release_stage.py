@@ -15,6 +15,9 @@ description:
     the environment, and only then gives the folder the name of the release. What runs is not touched;
     M(evenkeel.apphost.release_activate) does that.
   - A release that is on the host already is left alone, and its bundle is not copied again.
+  - Dependencies that the host lacks are built there. With C(dependencies.build_on) of the app they are built on one
+    host of each platform, or on the controller, and shipped to the hosts that lack them; their hash is checked where
+    they arrive. Between machines they are a tar in Ansible's own temporary folders, which Ansible removes.
   - A failure of any kind, a full disk among them, leaves the host as it was. What a killed run leaves behind is
     removed by the next.
   - Files belong to root and can be read by the app's group; the app cannot change them. Modes do not depend on the
@@ -39,6 +42,34 @@ options:
     description: The tar itself, compressed by zlib and in Base64. The action puts it there when the tar is small, which
       saves copying it; not to be given by hand.
     type: str
+  build:
+    description: Whether dependencies that the host lacks are built there. The action sets it, as
+      C(dependencies.build_on) of the app asks; not to be given by hand.
+    type: bool
+    default: true
+  shipped:
+    description: The dependencies as another machine built them, a tar on the host with its hash. The action puts it
+      there; not to be given by hand.
+    type: dict
+    suboptions:
+      path:
+        description: The tar.
+        type: path
+        required: true
+      sha256:
+        description: Its hash.
+        type: str
+        required: true
+  export:
+    description: Where on the host to write the built dependencies for other hosts, as a tar. The action sets it; not
+      to be given by hand.
+    type: path
+  controller_store:
+    description:
+      - The folder on the controller that keeps what was built there, for apps with
+        C(dependencies.build_on=controller).
+      - The default is V(/var/cache/evenkeel/trees) when Ansible is run by root, else V(~/.cache/evenkeel/trees).
+    type: path
   secrets:
     description: The app's secret environment variables, the same as for M(evenkeel.apphost.release_bundle). They are
       written to a file that only root can read.
@@ -119,7 +150,12 @@ dependencies:
   description: What was installed; V(null) when nothing was done.
   returned: success
   type: dict
-  sample: {manager: npm, packages: 68, from_cache: true, scripts_skipped: []}
+  sample: {manager: npm, packages: 68, from_cache: true, shipped: false, scripts_skipped: []}
+built_on:
+  description: The host that built the dependencies which were shipped to this one, or V(the controller).
+  returned: when they were shipped
+  type: str
+  sample: app1
 pruned:
   description: The releases that were removed because of O(keep).
   returned: success
@@ -141,6 +177,7 @@ import zlib
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, run_module, runner
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import LacksTree
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release import host
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.manifest import parse_manifest
@@ -154,6 +191,14 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     # JSON, not a dict: of a dict Ansible would blank every single value wherever it occurs in the result, and a
     # secret "1" would spoil every release id.
     "secrets": {"type": "json", "no_log": True},
+    "build": {"type": "bool", "default": True},
+    "shipped": {
+        "type": "dict",
+        "options": {"path": {"type": "path", "required": True}, "sha256": {"type": "str", "required": True}},
+    },
+    "export": {"type": "path"},
+    # The action's own.
+    "controller_store": {"type": "path"},
     "keep": {"type": "int"},
     "registry": {"type": "str"},
     "registry_token": {"type": "str", "no_log": True},
@@ -179,13 +224,16 @@ def make_stage(module: AnsibleModule) -> Stage:
         manifest=manifest,
         secrets=json.loads(options["secrets"] or "{}"),
         run=runner(module),
-        host_options=_host_options(options),
+        host_options=host_options(options),
+        export=options["export"],
     )
 
 
-def _host_options(options: dict[str, t.Any]) -> dict[str, t.Any]:
+def host_options(options: dict[str, t.Any]) -> dict[str, t.Any]:
     """What the host says about the way to packages."""
     names = (
+        "build",
+        "shipped",
         "registry",
         "registry_token",
         "ca_file",
@@ -229,7 +277,10 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Stage and report."""
     stage = make_stage(module)
     before = host.staged_releases(stage.layout)
-    report = carry_out(module, stage)
+    try:
+        report = carry_out(module, stage)
+    except LacksTree as lack:
+        return {"changed": False, "needs_tree": {"identity": lack.identity, "platform": lack.platform}}
     for warning in report.dependencies.warnings if report.dependencies else ():
         module.warn(f"app {stage.layout.name}: {warning}")
     keep = module.params["keep"]
@@ -242,6 +293,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         "folder": stage.layout.release(stage.release),
         "dependencies": report.dependencies.as_dict() if report.dependencies else None,
         "seconds": report.seconds,
+        **({"exported": report.exported} if report.exported else {}),
         "diff": {"before": host.as_text(stage.layout, before), "after": host.as_text(stage.layout, after)},
     }
 

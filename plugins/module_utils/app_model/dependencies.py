@@ -103,6 +103,13 @@ DEPENDENCIES = Record(
             default_words="no limit",
             unit="bytes, with K, M, G or T",
         ),
+        "build_on": Field(
+            Choice(("host", "first_host", "controller")),
+            "Where dependencies are built that a host lacks. `host`: on each host. `first_host`: on one host of each "
+            "platform, and shipped to the others. `controller`: on the controller, whose platform has to be that of "
+            "the hosts, and shipped to all. It does not change the release.",
+            default="host",
+        ),
         "supply": Field(SUPPLY, "More checks of where packages come from; they need the network.", default={}),
     }
 )

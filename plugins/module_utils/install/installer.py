@@ -24,12 +24,12 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.known imp
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.laps import Laps
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.place import DamagedTree, clean_beside, place
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.plan import Plan, plan_installation
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import InstallRequest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import InstallRequest, Shipped
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.size import check_size
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import TreeStore
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import Tree
 
-__all__ = ["InstallRequest", "InstallResult", "install_dependencies"]
+__all__ = ["InstallRequest", "InstallResult", "LacksTree", "install_dependencies"]
 
 #: Drift and packages that are named.
 _SHOWN = 20
@@ -48,13 +48,16 @@ class InstallResult:
     bytes: int = 0
     #: The tree was built before, by this release or another.
     from_cache: bool = False
+    #: The tree was built elsewhere and came from there now.
+    shipped: bool = False
     #: How the files got to where they are (``hard_link``, ``reflink``, ``copy``); ``None``: they were there.
     placed_by: str | None = None
     #: What was no longer as it had been installed, in words.
     drift: tuple[str, ...] = ()
     #: Packages whose lifecycle scripts did not run, as ``name@version``.
     scripts_skipped: tuple[str, ...] = ()
-    #: Seconds by phase: ``plan``, ``wait``, ``fetch``, ``scripts``, ``seal``, ``place`` if they were needed, ``total``.
+    #: Seconds by phase, as far as they were needed: ``plan``, ``wait``, ``fetch``, ``scripts``, ``seal`` or ``ship``,
+    #: ``place``; and ``total``.
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -72,8 +75,20 @@ class InstallResult:
         return {**asdict(self), **lists}
 
 
+class LacksTree(Exception):
+    """The store lacks the tree, and it is not to be built here."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan.identity)
+        self.identity = plan.identity
+        #: What it has to be made for, in words.
+        self.platform = plan.platform
+
+
 def install_dependencies(request: InstallRequest, run: RunCommand) -> InstallResult:
     """Put the dependencies of ``request.folder`` in place. Raises ApphostError; then the folder is as it was.
+
+    Raises LacksTree when a tree is missing that must not be built.
 
     An app without dependencies (no manifest, or manager ``none``) has nothing to do.
     """
@@ -85,11 +100,11 @@ def install_dependencies(request: InstallRequest, run: RunCommand) -> InstallRes
 
 
 def carry_out(plan: Plan, run: RunCommand) -> InstallResult:
-    """Do what ``plan`` says. Raises ApphostError or OSError; then the folder is as it was."""
+    """Do what ``plan`` says. Raises ApphostError, LacksTree or OSError; then the folder is as it was."""
     started = time.monotonic() - plan.seconds
     laps = Laps()
     laps.seconds["plan"] = round(plan.seconds, 3)
-    from_cache, placed_by = True, None
+    from_cache, shipped, placed_by = True, False, None
     if plan.placed and plan.up_to_date:
         clean_beside(plan.request.folder, plan.places)
         TreeStore(plan.request.store, None).tidy()
@@ -98,6 +113,7 @@ def carry_out(plan: Plan, run: RunCommand) -> InstallResult:
     else:
         with _ordinary_umask():
             tree, from_cache, placed_by = _Installation(plan, run, laps).bring()
+        shipped = not from_cache and plan.request.shipped is not None
     _remember(plan)
     return InstallResult(
         changed=not plan.up_to_date,
@@ -108,6 +124,7 @@ def carry_out(plan: Plan, run: RunCommand) -> InstallResult:
         files=tree.files,
         bytes=tree.bytes,
         from_cache=from_cache,
+        shipped=shipped,
         placed_by=placed_by,
         drift=plan.found.drift,
         scripts_skipped=tree.scripts_skipped,
@@ -122,6 +139,12 @@ def _remember(plan: Plan) -> None:
         with locks.held(f"known-{plan.key}") as ours:
             if ours:
                 remember(plan.request.store, plan.key, plan.answer)
+
+
+def have_tree(plan: Plan, run: RunCommand) -> None:
+    """See to it that the store has the tree, without putting it into the folder. Raises ApphostError or OSError."""
+    with _ordinary_umask():
+        _Installation(plan, run, Laps()).have()
 
 
 @contextlib.contextmanager
@@ -147,8 +170,7 @@ class _Installation:
 
     def bring(self) -> tuple[Tree, bool, str]:
         """Put the tree in place; a damaged one is built again. Returns it, whether it was there, and how it came."""
-        self.store.prepare(self.plan.name)
-        self.store.tidy()
+        self._prepare()
         try:
             return self._deliver()
         except DamagedTree:
@@ -156,9 +178,23 @@ class _Installation:
                 self.store.discard(self.plan.identity)
             return self._deliver()
 
+    def have(self) -> None:
+        """Have the tree in the store, whole."""
+        self._prepare()
+        tree, from_cache = self._find_or_build(full=True)
+        with self.store.using(self.plan.identity):
+            check_size(self.plan.request, tree, self.store.tree_path(self.plan.identity))
+            self.store.touch(self.plan.identity)
+        if not from_cache:
+            self._bound()
+
+    def _prepare(self) -> None:
+        self.store.prepare(self.plan.name)
+        self.store.tidy()
+
     def _deliver(self) -> tuple[Tree, bool, str]:
         identity, request = self.plan.identity, self.plan.request
-        tree, from_cache = self._find_or_build()
+        tree, from_cache = self._find_or_build(request.verify_full)
         with self.store.using(identity):
             check_size(request, tree, self.store.tree_path(identity))
             self.store.touch(identity)
@@ -171,21 +207,34 @@ class _Installation:
             self._bound()
         return tree, from_cache, placed_by
 
-    def _find_or_build(self) -> tuple[Tree, bool]:
-        identity, full = self.plan.identity, self.plan.request.verify_full
+    def _find_or_build(self, full: bool) -> tuple[Tree, bool]:
+        identity, request = self.plan.identity, self.plan.request
         tree = self.store.find(identity, full)
         if tree is not None:
             return tree, True
+        if not request.may_build:
+            raise LacksTree(self.plan)
         with self.store.building(identity):
             self.laps.lap("wait")
             # Another process may have built it while this one waited.
             tree = self.store.find(identity, full)
             if tree is not None:
                 return tree, True
+            if request.shipped:
+                return self._import(request.shipped), False
             # What only a build needs is not loaded for anything else.
             from ansible_collections.evenkeel.apphost.plugins.module_utils.install.build import build
 
             return build(self.plan, self.store, self.account, self.run, self.laps), False
+
+    def _import(self, shipped: Shipped) -> Tree:
+        # Only loaded where something was shipped.
+        from ansible_collections.evenkeel.apphost.plugins.module_utils.install.ship import import_tree
+
+        plan = self.plan
+        tree = import_tree(self.store, plan.identity, shipped.path, shipped.sha256, plan.manager.outside, self.run)
+        self.laps.lap("ship")
+        return tree
 
     def _bound(self) -> None:
         """Keep the store within its bounds; what was just used stays."""

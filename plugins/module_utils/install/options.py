@@ -16,6 +16,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request i
     InstallRequest,
     Network,
     Registry,
+    Shipped,
     Supply,
 )
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import PYTHON, Policy
@@ -62,6 +63,8 @@ def install_request(folder: str, store: str, options: Options) -> InstallRequest
         max_size=parse_size(options, "max_size"),
         store_bounds=_store_bounds(options),
         cache_bytes=parse_size(options, "cache_max_bytes") or CACHE_BYTES,
+        may_build=options.get("build") is not False,
+        shipped=Shipped(**options["shipped"]) if options.get("shipped") else None,
         **plain,
     )
 

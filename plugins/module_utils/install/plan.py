@@ -85,6 +85,13 @@ class Plan:
         return self.placed is not None and self.placed.identity == self.identity
 
     @property
+    def platform(self) -> str:
+        """What the tree is made for, in words."""
+        inputs = _inputs(self.manager)
+        runtime = f"{self.manager.project.format.ecosystem} {inputs['runtime']} (ABI {inputs['abi']})"
+        return f"{inputs['os']} {inputs['cpu']}, {inputs['libc']}, {runtime}, {self.name} {self.version}"
+
+    @property
     def main(self) -> str:
         """Where the tree is, or will be."""
         return os.path.join(self.request.folder, self.places[0])
@@ -166,10 +173,10 @@ def _read(request: InstallRequest, sources: Sources, run: RunCommand) -> Manager
     return manager
 
 
-def _answer(manager: Manager) -> Answer:
-    """What the project came to."""
+def _inputs(manager: Manager) -> dict[str, t.Any]:
+    """Everything that decides the tree."""
     project = manager.project
-    inputs = {
+    return {
         "manager": manager.name,
         "lockfile": project.lockfile.digest,
         "manifest": project.manifests[""].deciding if project.manifests else {},
@@ -180,10 +187,14 @@ def _answer(manager: Manager) -> Answer:
         "allow_scripts": allowed_scripts(manager),
         **manager.inputs(),
     }
+
+
+def _answer(manager: Manager) -> Answer:
+    """What the project came to."""
     return Answer(
-        identity=tree_identity(inputs),
+        identity=tree_identity(_inputs(manager)),
         manager=manager.name,
         manager_version=manager.version,
         places=manager.places,
-        facts=facts_of(project.folder, manager.facts()),
+        facts=facts_of(manager.project.folder, manager.facts()),
     )

@@ -87,6 +87,14 @@ class Supply:
 
 
 @dataclass(frozen=True)
+class Shipped:
+    """A tree that was built elsewhere: a tar on this host (``ship.py``), and its SHA-256 (hex)."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class InstallRequest:
     """What to install where."""
 
@@ -125,3 +133,7 @@ class InstallRequest:
     timeout: float = 900.0
     store_bounds: Bounds = STORE_BOUNDS
     cache_bytes: int = CACHE_BYTES
+    #: A tree that the store lacks is built here; else ``LacksTree`` is raised.
+    may_build: bool = True
+    #: The tree, for a store that lacks it; then none is built here.
+    shipped: Shipped | None = None

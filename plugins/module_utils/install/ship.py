@@ -170,7 +170,9 @@ def _sealed_again(
     """The tree that was unpacked, sealed as it was where it comes from."""
     tree = read_tree(final)
     if tree is None or tree.identity != identity or sorted(tree.products) != sorted(products):
-        raise ApphostError(f"holds no tree {identity[:12]}", path, _AGAIN)
+        # It was built from another lockfile, with other options or for another platform, or it is no tree.
+        do = "Ship one that was built from this lockfile, with the same options, on a host of the same platform."
+        raise ApphostError(f"holds no tree {identity[:12]}", path, do)
     seal(final, tree.products, as_root, tree.sealed_at, outside)
     drift = look(final, tree.products, full=True).drift
     if drift:

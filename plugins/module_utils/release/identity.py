@@ -66,9 +66,16 @@ def env_digest(app: str, environment: t.Mapping[str, str]) -> str:
 
 def release_id(manifest: t.Mapping[str, t.Any]) -> str:
     """The id of the release that ``manifest`` describes (its ``id`` key, if any, is not looked at)."""
-    behaviour = {key: manifest[key] for key in BEHAVIOUR}
+    behaviour = {key: _deciding(manifest[key]) if key == "dependencies" else manifest[key] for key in BEHAVIOUR}
     digest = hashlib.sha256(canonical_json(behaviour)).hexdigest()
     return f"{manifest['version']}-{digest[:ID_DIGITS]}"
+
+
+def _deciding(dependencies: t.Any) -> t.Any:
+    """All that an app says about its dependencies, but for where they are built: they are the same everywhere."""
+    if not isinstance(dependencies, dict):
+        return dependencies
+    return {key: value for key, value in dependencies.items() if key != "build_on"}
 
 
 def sanitise_version(version: str) -> str:

@@ -59,11 +59,13 @@ _PROGRAMS = {"nodejs": "node"}
 
 @dataclass
 class Report:
-    """What staging did. ``seconds`` by phase: verify, unpack, install, finish, total."""
+    """What staging did. ``seconds`` by phase: verify, unpack, install, export, finish, total."""
 
     changed: bool
     dependencies: InstallResult | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    #: SHA-256 of the tar at ``Stage.export``, if it was written.
+    exported: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class Stage:
     run: RunCommand
     #: Options of ``lockfile_install`` that are the host's: ``registry``, ``registry_tokens``, ``ca_file`` …
     host_options: t.Mapping[str, t.Any] = field(default_factory=dict, repr=False)
+    #: Where to write the built tree for other hosts, as a tar.
+    export: str | None = None
     install: t.Callable[[InstallRequest, RunCommand], InstallResult] = install_dependencies
     group_id: t.Callable[[str], int] = lambda name: grp.getgrnam(name).gr_gid
     chown: Chown = os.chown
@@ -143,7 +147,8 @@ class Stage:
     def carry_out(self, bundle: str) -> Report:
         """Stage the release from the tar at ``bundle``; nothing to do when it is on the host already.
 
-        Raises :class:`ApphostError`; then the host is as it was.
+        Raises :class:`ApphostError`, and ``LacksTree`` when dependencies are missing that are not to be built here;
+        then the host is as it was.
         """
         self.check()
         with hold_lock(self.layout.lock, f"stage {self.release}", _LOCK_WAIT):
@@ -179,6 +184,10 @@ class Stage:
             times.lap("unpack")
             dependencies = self._install(f"{staging}/app")
             times.lap("install")
+            exported = None
+            if self.export and dependencies.identity:
+                exported = self._export(dependencies.identity, self.export)
+                times.lap("export")
             self._finish(staging)
         except BaseException as error:
             shutil.rmtree(staging, ignore_errors=True)
@@ -187,7 +196,7 @@ class Stage:
             raise
         Journal(self.layout.journal).append(STAGED, self.release)
         times.lap("finish")
-        return Report(True, dependencies, times.seconds())
+        return Report(True, dependencies, times.seconds(), exported)
 
     def _verify(self, bundle: str) -> None:
         artifact = self.manifest["artifact"]
@@ -220,12 +229,15 @@ class Stage:
             raise ApphostError(f"holds {count} files instead of {self.manifest['artifact']['files']}", bundle)
 
     def _install(self, folder: str) -> InstallResult:
-        lockfile = self.manifest["lockfile"]
-        manager = lockfile["manager"] if lockfile else None
-        runtime = {"runtime_root": self.manifest["runtime"]["root"]}
-        options = app_options(self.manifest["dependencies"], {**self.host_options, **runtime}, manager)
-        request = install_request(folder, self.layout.store, options)
-        return self.install(request, self.run)
+        root = self.manifest["runtime"]["root"]
+        return self.install(asked_for(self.manifest, folder, self.layout.store, root, self.host_options), self.run)
+
+    def _export(self, identity: str, path: str) -> str:
+        # Only loaded where something is shipped.
+        from ansible_collections.evenkeel.apphost.plugins.module_utils.install.ship import export_tree
+        from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import TreeStore
+
+        return export_tree(TreeStore(self.layout.store, None), identity, path)
 
     def _finish(self, staging: str) -> None:
         """Everything but the app's own files, then the name. After a power cut the release is whole or not there."""
@@ -249,6 +261,16 @@ class Stage:
 
     def _environment(self) -> dict[str, str]:
         return {**self.manifest["env"], **self.secrets}
+
+
+def asked_for(
+    manifest: Manifest, folder: str, store: str, runtime_root: str, host_options: t.Mapping[str, t.Any]
+) -> InstallRequest:
+    """What a release asks to be installed into the ``folder`` with its files. Raises :class:`ApphostError`."""
+    lockfile = manifest["lockfile"]
+    manager = lockfile["manager"] if lockfile else None
+    options = app_options(manifest["dependencies"], {**host_options, "runtime_root": runtime_root}, manager)
+    return install_request(folder, store, options)
 
 
 class _Times:

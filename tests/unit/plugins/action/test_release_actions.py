@@ -6,27 +6,45 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
+import os
 import typing as t
 import zlib
 from pathlib import Path
 from unittest.mock import MagicMock
 
 import pytest
+from ansible import constants
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.playbook.task import Task
 from ansible_collections.evenkeel.apphost.plugins.action import release_bundle, release_stage
 from ansible_collections.evenkeel.apphost.plugins.module_utils.app_model.resolve import resolve_apps
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install import controller
 
+TREE = "a" * 64
 SECRETS = {"PASSWORD": "hunter2", "PIN": 1, "DEBUG": True}
 
 
 class FakeConnection:
     """A host: what is staged there, and everything that was asked of it, in order."""
 
-    def __init__(self, staged: bool = False, transfer_fails: Exception | None = None) -> None:
+    def __init__(
+        self,
+        staged: bool = False,
+        transfer_fails: Exception | None = None,
+        name: str = "app1",
+        lacks_tree: bool = False,
+        build_fails: bool | Exception = False,
+        fetch_fails: Exception | None = None,
+    ) -> None:
         self.staged = staged
         self.transfer_fails = transfer_fails
+        self.name = name
+        self.lacks_tree = lacks_tree
+        self.build_fails = build_fails
+        self.fetch_fails = fetch_fails
         self.asked: list[t.Any] = []
         self.module_args: dict[str, t.Any] = {}
 
@@ -38,6 +56,8 @@ class StageAction(release_stage.ActionModule):
         self.host = host
         connection = MagicMock()
         connection._shell.join_path = lambda *parts: "/".join(parts)
+        connection._shell.tmpdir = None
+        connection.fetch_file = self._fetch_file
         super().__init__(task(arguments, check_mode), connection, MagicMock(), MagicMock(), MagicMock(), None)
 
     def _low_level_execute_command(self, cmd: str, **_options: t.Any) -> dict[str, t.Any]:
@@ -46,7 +66,14 @@ class StageAction(release_stage.ActionModule):
 
     def _make_tmp_path(self, remote_user: str | None = None) -> str:
         self.host.asked.append("mktemp")
+        self._connection._shell.tmpdir = "/tmp/x"
         return "/tmp/x"
+
+    def _fetch_file(self, remote_path: str, local_path: str) -> None:
+        if self.host.fetch_fails:
+            raise self.host.fetch_fails
+        Path(local_path).write_text(f"built on {self.host.name}")
+        self.host.asked.append(("fetch", remote_path))
 
     def _transfer_file(self, local_path: str, remote_path: str) -> str:
         if self.host.transfer_fails:
@@ -63,17 +90,25 @@ class StageAction(release_stage.ActionModule):
     def _execute_module(self, name: str, module_args: dict[str, t.Any], **_options: t.Any) -> dict[str, t.Any]:
         self.host.asked.append(name)
         self.host.module_args = module_args
-        return {"changed": True}
+        if self.host.lacks_tree and module_args.get("build") is False:
+            return {"changed": False, "needs_tree": {"identity": TREE, "platform": "linux x64"}}
+        if isinstance(self.host.build_fails, Exception):
+            raise self.host.build_fails
+        if self.host.build_fails:
+            return {"failed": True, "msg": "no registry"}
+        return {"changed": True, **({"exported": "b" * 64} if "export" in module_args else {})}
 
 
 def task(arguments: dict[str, t.Any], check_mode: bool = False) -> Task:
     made = Task()
     made.args = arguments
     made.check_mode = check_mode
+    # The same for every host of a task.
+    made._uuid = "the task"
     return made
 
 
-def apps(root: Path) -> list[dict[str, t.Any]]:
+def apps(root: Path, **dependencies: str) -> list[dict[str, t.Any]]:
     root.mkdir(exist_ok=True)
     (root / "server.js").write_text("")
     raw = {
@@ -82,6 +117,7 @@ def apps(root: Path) -> list[dict[str, t.Any]]:
         "source": {"type": "directory", "path": str(root)},
         "runtime": {"name": "nodejs", "version": "24.21.0"},
         "processes": {"web": {"command": "node server.js"}},
+        "dependencies": dependencies,
     }
     return resolve_apps([raw])
 
@@ -97,7 +133,8 @@ def bundle(tmp_path: Path, check_mode: bool = False, **arguments: t.Any) -> dict
 def stage(
     host: FakeConnection, check_mode: bool = False, task_vars: dict[str, t.Any] | None = None, **arguments: t.Any
 ) -> dict[str, t.Any]:
-    return StageAction(host, arguments, check_mode).run(task_vars=task_vars or {})
+    known = {"inventory_hostname": host.name, "ansible_play_hosts_all": ["app1", "app2", "app3"]}
+    return StageAction(host, arguments, check_mode).run(task_vars=task_vars or known)
 
 
 @pytest.fixture
@@ -227,3 +264,147 @@ def test_what_is_no_manifest_reaches_no_host(bundled: dict[str, t.Any], release:
     with pytest.raises(AnsibleActionFail, match=r"^release_stage: release: "):
         stage(host, **{**bundled, "release": release})
     assert host.asked == []
+
+
+@pytest.fixture
+def first_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, t.Any]:
+    """The arguments for an app that is built on the first host."""
+    return shared(tmp_path, monkeypatch, "first_host")
+
+
+def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, build_on: str) -> dict[str, t.Any]:
+    monkeypatch.setattr(constants, "DEFAULT_LOCAL_TMP", str(tmp_path))
+    result = bundle(tmp_path, apps=apps(tmp_path / "hello", build_on=build_on))
+    return {"release": result["releases"]["hello"], "bundle": result["bundles"]["hello"]}
+
+
+def test_a_host_that_has_the_dependencies_costs_one_call(first_host: dict[str, t.Any]) -> None:
+    host = FakeConnection()
+    assert stage(host, **first_host) == {"changed": True}
+    assert host.asked == ["evenkeel.apphost.release_stage"]
+
+
+def test_one_host_builds_and_the_others_get_what_it_built(first_host: dict[str, t.Any], tmp_path: Path) -> None:
+    one, two, three = (FakeConnection(name=name, lacks_tree=True) for name in ("app1", "app2", "app3"))
+
+    assert stage(one, **first_host) == {"changed": True}
+    assert one.asked == [
+        "evenkeel.apphost.release_stage",
+        "mktemp",
+        "evenkeel.apphost.release_stage",
+        ("fetch", "/tmp/x/tree.tar"),
+    ]
+    assert one.module_args["export"] == "/tmp/x/tree.tar"
+    assert "build" not in one.module_args
+
+    for host in (two, three):
+        assert stage(host, **first_host) == {"changed": True, "built_on": "app1"}
+        tar = str(tmp_path / "apphost-trees" / f"{TREE}.tar")
+        assert host.asked[1:3] == ["mktemp", (tar, "/tmp/x/tree.tar")]
+        assert host.module_args["shipped"] == {"path": "/tmp/x/tree.tar", "sha256": "b" * 64}
+        assert "bundle_data" in host.module_args
+
+
+def test_what_cannot_be_built_is_said_once_and_tried_once(first_host: dict[str, t.Any]) -> None:
+    one, two = FakeConnection(lacks_tree=True, build_fails=True), FakeConnection(name="app2", lacks_tree=True)
+    assert stage(one, **first_host) == {"failed": True, "msg": "no registry"}
+    with pytest.raises(AnsibleActionFail, match=r"could not be built\. The error of app1 says why\."):
+        stage(two, **first_host)
+    assert two.asked == ["evenkeel.apphost.release_stage"]
+    # Asked to try again, the host does.
+    one.build_fails = False
+    assert stage(one, **first_host)["changed"] is True
+    assert stage(two, **first_host)["built_on"] == "app1"
+
+
+def test_a_host_that_is_lost_while_it_builds_gives_the_turn_to_another(first_host: dict[str, t.Any]) -> None:
+    lost = FakeConnection(lacks_tree=True, build_fails=AnsibleConnectionFailure("no route"))
+    with pytest.raises(AnsibleConnectionFailure):
+        stage(lost, **first_host)
+    two = FakeConnection(name="app2", lacks_tree=True)
+    assert stage(two, **first_host) == {"changed": True}
+    assert two.module_args["export"] == "/tmp/x/tree.tar"
+
+
+def test_what_cannot_be_fetched_fails_in_words(first_host: dict[str, t.Any]) -> None:
+    host = FakeConnection(lacks_tree=True, fetch_fails=AnsibleError("failed to transfer file"))
+    with pytest.raises(AnsibleActionFail, match=r"cannot be fetched to .*/apphost-trees on the controller\. Is there"):
+        stage(host, **first_host)
+    gone = FakeConnection(lacks_tree=True, fetch_fails=AnsibleConnectionFailure("no route"))
+    with pytest.raises(AnsibleConnectionFailure):
+        stage(gone, **first_host)
+
+
+def test_a_host_that_is_alone_builds_at_once(first_host: dict[str, t.Any]) -> None:
+    host = FakeConnection(lacks_tree=True)
+    alone = {"inventory_hostname": "app1", "ansible_play_hosts_all": ["app1"]}
+    assert StageAction(host, first_host).run(task_vars=alone) == {"changed": True}
+    assert host.asked == ["evenkeel.apphost.release_stage"]
+    assert not {"build", "export"} & host.module_args.keys()
+
+
+def test_check_mode_builds_nothing_anywhere(first_host: dict[str, t.Any], tmp_path: Path) -> None:
+    host = FakeConnection(lacks_tree=True)
+    said = stage(host, check_mode=True, **first_host)["msg"]
+    assert said == "Dependencies that hosts lack would be built on one host of each platform and shipped."
+    assert host.asked == ["evenkeel.apphost.release_stage"]
+    assert not (tmp_path / "apphost-trees").exists()
+
+
+def test_the_controller_builds_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = shared(tmp_path, monkeypatch, "controller")
+    requests = []
+
+    def build_here(request: t.Any, identity: str, platform: str, path: str, _run: t.Any) -> str:
+        requests.append((request, identity, platform, sorted(os.listdir(request.folder))))
+        Path(path).write_text("built here")
+        return "c" * 64
+
+    monkeypatch.setattr(controller, "build_here", build_here)
+    more: dict[str, t.Any] = {
+        "controller_store": str(tmp_path / "trees"),
+        "ca_file": "/none.crt",
+        "registry": "https://r.invalid",
+        "registry_tokens": {"https://r.invalid": "token"},
+        "store_max_age": "7",
+    }
+    for name in ("app1", "app2"):
+        host = FakeConnection(name=name, lacks_tree=True)
+        assert stage(host, **given, **more) == {"changed": True, "built_on": "the controller"}
+        assert host.module_args["shipped"] == {"path": "/tmp/x/tree.tar", "sha256": "c" * 64}
+        assert "controller_store" not in host.module_args
+        assert host.module_args["ca_file"] == "/none.crt"
+    assert "the controller and shipped" in stage(FakeConnection(), check_mode=True, **given)["msg"]
+    [(request, identity, platform, files)] = requests
+    assert (identity, platform, files) == (TREE, "linux x64", ["server.js"])
+    assert (request.store, request.network.ca_file) == (str(tmp_path / "trees"), None)
+    assert request.network.registries[0].token == "token"
+    assert request.store_bounds.max_age == 7 * 86400
+    assert not os.path.exists(request.folder)
+
+
+def test_a_controller_whose_disk_is_full_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = shared(tmp_path, monkeypatch, "controller")
+
+    def build_here(*_arguments: t.Any) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device", "/tmp/x")
+
+    monkeypatch.setattr(controller, "build_here", build_here)
+    with pytest.raises(AnsibleActionFail, match=r"^app hello, built on the controller: /tmp/x: no space left"):
+        stage(FakeConnection(lacks_tree=True), **given)
+
+
+def test_a_controller_that_does_not_fit_says_so_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = shared(tmp_path, monkeypatch, "controller")
+
+    def build_here(*_arguments: t.Any) -> str:
+        raise ApphostError("a tree that is built on the controller does not fit", do="Do something.")
+
+    monkeypatch.setattr(controller, "build_here", build_here)
+    one, two = (FakeConnection(name=name, lacks_tree=True) for name in ("app1", "app2"))
+    with pytest.raises(
+        AnsibleActionFail, match=r"^app hello, built on the controller: a tree .* not fit\. Do something"
+    ):
+        stage(one, **given)
+    with pytest.raises(AnsibleActionFail, match=r"The error of app1 says why\."):
+        stage(two, **given)

@@ -45,6 +45,7 @@ def test_the_smallest_app_is_filled_in_completely() -> None:
             "trust_project_config": False,
             "check_engines": True,
             "max_size": None,
+            "build_on": "host",
             "supply": {"minimum_age": None, "allow_young": [], "signatures": False, "audit": None},
         },
         "processes": {

@@ -12,9 +12,12 @@ import time
 import typing as t
 
 import pytest
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install import ship
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import InstallResult
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.plan import Plan
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.preview import Inventory
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import Shipped
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import TreeStore
 from ansible_collections.evenkeel.apphost.plugins.modules import lockfile_install
 from ansible_collections.evenkeel.apphost.plugins.modules.lockfile_install import ARGUMENT_SPEC
 from ansible_collections.evenkeel.apphost.plugins.modules.lockfile_install import work as module_work
@@ -169,3 +172,35 @@ def test_a_relative_path_is_understood(params: dict[str, t.Any], monkeypatch: py
     monkeypatch.chdir(pathlib.Path(params["path"]).parent)
 
     assert work(True, True, {**params, "path": "app"})["diff"]["after_header"].startswith("/")
+
+
+def test_a_tree_is_exported_and_taken_from_there(
+    params: dict[str, t.Any], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[str, str]] = []
+    taken: list[Shipped | None] = []
+
+    def export(store: TreeStore, identity: str, path: str) -> str:
+        made.append((store.root, identity))
+        pathlib.Path(path).write_text("tar")
+        return "b" * 64
+
+    def carry_out(plan: Plan, _run: t.Any) -> InstallResult:
+        taken.append(plan.request.shipped)
+        return InstallResult(True, "npm", identity=plan.identity)
+
+    monkeypatch.setattr(lockfile_install, "carry_out", carry_out)
+    monkeypatch.setattr(lockfile_install, "have_tree", lambda plan, _run: made.append(("had", plan.identity)))
+    monkeypatch.setattr(ship, "export_tree", export)
+    tar = tmp_path / "tree.tar"
+    tar.write_text("an older one")
+
+    assert "exported" not in work(True, False, {**params, "export": str(tar)})
+    assert made == []
+    result = work(False, False, {**params, "export": str(tar)})
+    assert result["exported"] == "b" * 64
+    assert made == [("had", result["identity"]), (params["store"], result["identity"])]
+    assert tar.read_text() == "tar"
+    work(False, False, {**params, "shipped": {"path": str(tar), "sha256": "b" * 64}})
+    assert taken == [None, Shipped(str(tar), "b" * 64)]
+    assert sorted(path.name for path in tmp_path.iterdir() if "tar" in path.name) == ["tree.tar"]

@@ -10,10 +10,13 @@ import json
 import os
 import typing as t
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.app_model.resolve import resolve_apps
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import InstallRequest, LacksTree
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import Shipped
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release import host
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release.bundle import Bundle, bundle_apps
@@ -75,11 +78,10 @@ class Host:
         app["runtime"]["root"] = str(self.runtime)
         return bundle_apps([app], {"hello": SECRETS}, str(self.bundles), write=True)["hello"]
 
-    def stage(self, bundle: Bundle, check: bool = False, carried: bool = True) -> dict[str, t.Any]:
+    def stage(self, bundle: Bundle, check: bool = False, carried: bool = True, **options: t.Any) -> dict[str, t.Any]:
         path = bundle.path if carried else None
-        return self._work(
-            release_stage, check, {"release": bundle.manifest, "bundle": path, "secrets": json.dumps(SECRETS)}
-        )
+        given = {"release": bundle.manifest, "bundle": path, "secrets": json.dumps(SECRETS)}
+        return self._work(release_stage, check, {**given, **options})
 
     def prune(self, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
         return self._work(release_prune, check, {"app": "hello", **options})
@@ -116,6 +118,28 @@ def test_staging_reports_what_it_did_and_no_secret(here: Host) -> None:
     assert again["changed"] is False
     assert again["diff"]["before"] == again["diff"]["after"] == f"{release}\n"
     assert here.stage(bundle, carried=False)["changed"] is False
+
+
+def test_a_host_says_which_dependencies_it_lacks(here: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    here.set_up()
+    asked: list[InstallRequest] = []
+
+    def install(request: InstallRequest, _run: t.Any) -> t.Any:
+        asked.append(request)
+        raise LacksTree(t.cast(t.Any, SimpleNamespace(identity="a" * 64, platform="linux x64")))
+
+    monkeypatch.setattr(
+        release_stage, "Stage", functools.partial(Stage, group_id=lambda _name: os.getgid(), install=install)
+    )
+    bundle = here.bundle()
+    answer = here.stage(bundle, build=False)
+    assert answer == {"changed": False, "needs_tree": {"identity": "a" * 64, "platform": "linux x64"}}
+    assert os.listdir(here.layout.releases) == []
+    here.stage(bundle, shipped={"path": "/tmp/x/tree.tar", "sha256": "b" * 64})
+    assert [(request.may_build, request.shipped) for request in asked] == [
+        (False, None),
+        (True, Shipped("/tmp/x/tree.tar", "b" * 64)),
+    ]
 
 
 def test_check_mode_says_the_same_and_writes_nothing(here: Host) -> None:

@@ -106,6 +106,7 @@ def test_nothing_to_install(world: World) -> None:
             "files": 0,
             "bytes": 0,
             "from_cache": False,
+            "shipped": False,
             "placed_by": None,
             "drift": [],
             "scripts_skipped": [],

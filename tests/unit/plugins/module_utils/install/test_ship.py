@@ -16,12 +16,13 @@ import typing as t
 
 import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import install_dependencies
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import LacksTree, install_dependencies
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import Shipped
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.ship import export_tree, import_tree
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import TreeStore
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import Tree, look
 
-from .world import World
+from .world import World, make_app
 
 
 def nothing(_argv: list[str]) -> tuple[int, str, str]:
@@ -104,6 +105,44 @@ def test_an_installation_from_what_arrived(shipment: Shipment) -> None:
     (world.app / "node_modules/.apphost-tree.json").unlink()
     assert install_dependencies(world.request(store=shipment.other.root), world.npm).from_cache
     assert world.npm.calls == []
+
+
+def test_an_installation_that_gets_its_tree_shipped(shipment: Shipment) -> None:
+    world = shipment.world
+    world.npm.calls.clear()
+    app = make_app(world.base / "elsewhere")
+    other = {"store": shipment.other.root}
+    with pytest.raises(LacksTree) as caught:
+        install_dependencies(world.request(app, may_build=False, **other), world.npm)
+    assert caught.value.identity == shipment.identity
+    assert caught.value.platform.endswith(", glibc 2.36, node 20.20.2 (ABI 115), npm 11.19.1")
+    assert caught.value.platform.startswith("linux ")
+    assert not (app / "node_modules").exists()
+
+    shipped = Shipped(str(shipment.tar), shipment.digest)
+    result = install_dependencies(world.request(app, shipped=shipped, **other), world.npm)
+
+    assert (result.changed, result.from_cache, result.shipped) == (True, False, True)
+    assert "ship" in result.seconds
+    assert world.npm.npm_calls == []
+    assert (app / "node_modules/semver/index.js").exists()
+    # It is there now.
+    shipment.tar.unlink()
+    again = install_dependencies(world.request(make_app(world.base / "third"), may_build=False, **other), world.npm)
+    assert (again.from_cache, again.shipped) == (True, False)
+
+
+def test_an_installation_whose_shipped_tree_was_tampered_with(shipment: Shipment) -> None:
+    world = shipment.world
+    app = make_app(world.base / "elsewhere")
+    shipment.tar.write_bytes(shipment.tar.read_bytes().replace(b"strict", b"sloppy", 1))
+
+    request = world.request(app, store=shipment.other.root, shipped=Shipped(str(shipment.tar), shipment.digest))
+    with pytest.raises(ApphostError, match="it did not arrive as it was sent"):
+        install_dependencies(request, world.npm)
+
+    assert not (app / "node_modules").exists()
+    assert shipment.other.find(shipment.identity) is None
 
 
 def test_what_did_not_arrive_whole(shipment: Shipment) -> None:

@@ -60,6 +60,11 @@ def test_the_id_is_frozen() -> None:
     assert identity.release_id(MANIFEST) == FROZEN_ID
 
 
+def test_where_dependencies_are_built_makes_no_other_release() -> None:
+    dependencies = {**MANIFEST["dependencies"], "build_on": "first_host"}
+    assert identity.release_id({**MANIFEST, "dependencies": dependencies}) == FROZEN_ID
+
+
 def test_the_digest_of_the_environment_is_frozen() -> None:
     assert identity.env_digest("hello", {"B": "ü\n", "A": "1"}) == FROZEN_ENV_DIGEST
 

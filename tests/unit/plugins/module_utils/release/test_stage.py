@@ -13,12 +13,19 @@ import stat
 import tarfile
 import typing as t
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import InstallRequest, InstallResult
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install import ship
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import (
+    InstallRequest,
+    InstallResult,
+    LacksTree,
+)
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import Network, Registry
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import TreeStore
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import AppLayout
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release import host
 from ansible_collections.evenkeel.apphost.plugins.module_utils.release import stage as s
@@ -45,6 +52,7 @@ class World:
         self.owned: dict[str, int] = {}
         self.sync = (0, "", "")
         self.install_fails: BaseException | None = None
+        self.identity: str | None = None
         self.runtime = tmp_path / "host" / "opt" / "nodejs"
         self.units = tmp_path / "host" / "etc" / "systemd" / "system"
         self.root = write_app(tmp_path / "hello")
@@ -93,7 +101,7 @@ class World:
         Path(request.folder, "node_modules").mkdir()
         if self.install_fails:
             raise self.install_fails
-        return InstallResult(changed=True, manager="npm", packages=3)
+        return InstallResult(changed=True, manager="npm", packages=3, identity=self.identity)
 
     def group_id(self, name: str) -> int:
         return {"apphost-hello": 4711}[name]
@@ -411,3 +419,32 @@ def test_a_bare_host_has_nothing(tmp_path: Path) -> None:
     assert host.leftovers(layout) == []
     assert host.live_release(layout) is None
     assert host.missing_folders(layout) == [layout.root, layout.releases, layout.state, layout.data, layout.logs]
+
+
+def test_a_release_whose_dependencies_are_not_to_be_built_here_leaves_nothing(world: World) -> None:
+    bundle = world.bundle()
+    world.install_fails = LacksTree(t.cast(Any, SimpleNamespace(identity="a" * 64, platform="linux x64")))
+    with pytest.raises(LacksTree):
+        world.stage(bundle).carry_out(bundle.path)
+    assert world.files() == {}
+    assert world.events() == []
+
+
+def test_what_was_built_is_exported_for_other_hosts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[tuple[str, str, str]] = []
+
+    def export(store: TreeStore, identity: str, path: str) -> str:
+        written.append((store.root, identity, path))
+        return "b" * 64
+
+    monkeypatch.setattr(ship, "export_tree", export)
+    bundle = world.bundle()
+    # An app without dependencies has nothing to export.
+    stage = dataclasses.replace(world.stage(bundle), export="/tmp/x/tree.tar")
+    assert stage.carry_out(bundle.path).exported is None
+    again = world.bundle(env={"A": "1"})
+    world.identity = "a" * 64
+    report = dataclasses.replace(world.stage(again), export="/tmp/x/tree.tar").carry_out(again.path)
+    assert report.exported == "b" * 64
+    assert "export" in report.seconds
+    assert written == [(world.layout.store, "a" * 64, "/tmp/x/tree.tar")]
