@@ -6,10 +6,14 @@
 from __future__ import annotations
 
 import re
+import time
 import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.words import Failures, registry_host, shortened
+
+#: Seconds to wait before everything is tried once more: managers do not try again in the middle of an archive.
+PAUSE = 2.0
 
 #: What comes before the status of an answer.
 _STATUS = (
@@ -78,6 +82,15 @@ def kind_of_failure(words: str) -> tuple[str, str]:
             if match:
                 return kind, match[0]
     return "", ""
+
+
+def second_try(install: t.Callable[[], str | None]) -> str | None:
+    """Have a manager install, once more when the connection broke in the middle; what it says when that fails too."""
+    words = install()
+    if words and kind_of_failure(words)[0] == "broken_off":
+        time.sleep(PAUSE)
+        words = install()
+    return words
 
 
 def explain(

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import typing as t
 import urllib.parse
@@ -25,6 +26,17 @@ def shortened(words: str, secrets: t.Iterable[str]) -> str:
     words = re.sub(r"npm_[0-9A-Za-z]{20,}|(_authToken|_auth|_password)\s*=\s*\S+", "***", words)
     line = re.sub(r"\s+", " ", words).strip()
     return line if len(line) <= SHOWN else f"{line[:SHOWN]} …"
+
+
+def json_lines(*texts: str) -> t.Iterator[dict[str, t.Any]]:
+    """The objects among the lines of what a program printed."""
+    for line in (line for text in texts for line in text.splitlines()):
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            yield value
 
 
 def registry_host(registry: str | None, default: str = "the npm registry") -> str:

@@ -11,34 +11,42 @@ import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Package
 
+Packages = t.Mapping[str, Package]
+Edges = t.Callable[[Package], t.Iterable[str]]
 
-def reached(
-    packages: t.Mapping[str, Package],
-    roots: t.Iterable[str],
-    optional: bool,
-    originals: t.Mapping[str, str] = types.MappingProxyType({}),
-) -> set[str]:
-    """Paths of ``roots`` and of all that they need, and with ``optional`` of all that they can do without too.
 
-    ``originals`` are paths of patched packages with those of what is patched, which is fetched too.
-    """
+def needs_of(package: Package) -> t.Iterable[str]:
+    """What it cannot do without."""
+    return package.needs
+
+
+def all_of(package: Package) -> t.Iterable[str]:
+    """What it needs, and what it can do without."""
+    return (*package.needs, *package.wants)
+
+
+def reached(packages: Packages, roots: t.Iterable[str], following: Edges) -> set[str]:
+    """Paths of ``roots`` and of all that follows from them, as far as ``packages`` has them."""
     found: set[str] = set()
     todo = list(roots)
     while todo:
         path = todo.pop()
-        if path not in found:
+        if path in packages and path not in found:
             found.add(path)
-            package = packages[path]
-            todo += package.needs
-            if optional:
-                todo += package.wants
-            if path in originals:
-                todo.append(originals[path])
+            todo += following(packages[path])
     return found
 
 
+def with_originals(originals: t.Mapping[str, str]) -> Edges:
+    """Everything of a package, and what a patched one is made of, which is fetched too.
+
+    ``originals`` are paths of patched packages with those of what is patched.
+    """
+    return lambda package: (*all_of(package), *([originals[package.path]] if package.path in originals else ()))
+
+
 def marked(
-    packages: t.Mapping[str, Package],
+    packages: Packages,
     needs: t.Sequence[str],
     wants: t.Sequence[str],
     originals: t.Mapping[str, str] = types.MappingProxyType({}),
@@ -48,8 +56,8 @@ def marked(
     What production does not reach is ``dev``; what it does not reach by needs alone is ``optional``, and so is the
     original of a patched package, which is not installed.
     """
-    required = reached(packages, needs, optional=False)
-    production = reached(packages, (*needs, *wants), optional=True, originals=originals)
+    required = reached(packages, needs, needs_of)
+    production = reached(packages, (*needs, *wants), with_originals(originals))
     optional = production - required
     return {
         # The default, and what most of them are; another object for each would take a quarter of the time of reading.

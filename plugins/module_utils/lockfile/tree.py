@@ -15,9 +15,12 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model im
     Source,
 )
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.ranges import satisfies
-
-Packages = t.Mapping[str, Package]
-Edges = t.Callable[[Package], t.Iterable[str]]
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.reach import (
+    Packages,
+    all_of,
+    needs_of,
+    reached,
+)
 
 
 class Host(t.Protocol):
@@ -82,7 +85,7 @@ def expected_packages(lockfile: Lockfile, target: Host) -> dict[str, Package]:
 def _staying(lockfile: Lockfile, target: Host) -> set[str]:
     """Paths of all that is asked for on ``target``, by the project or by something that stays."""
     production = production_packages(lockfile)
-    must = _reachable(production, lockfile.needs, lambda package: package.needs)
+    must = reached(production, lockfile.needs, needs_of)
     # An optional package whose own need is unfit stays away with it, and so on upwards.
     needed_by: dict[str, list[str]] = {}
     for path, package in production.items():
@@ -97,18 +100,7 @@ def _staying(lockfile: Lockfile, target: Host) -> set[str]:
             unfit.add(path)
             todo += needed_by.get(path, ())
     fit = {path: package for path, package in production.items() if path not in unfit}
-    return _reachable(fit, [*lockfile.needs, *lockfile.wants], lambda package: (*package.needs, *package.wants))
-
-
-def _reachable(packages: Packages, start: t.Iterable[str], following: Edges) -> set[str]:
-    reached: set[str] = set()
-    todo = list(start)
-    while todo:
-        path = todo.pop()
-        if path in packages and path not in reached:
-            reached.add(path)
-            todo += following(packages[path])
-    return reached
+    return reached(fit, [*lockfile.needs, *lockfile.wants], all_of)
 
 
 def disagreements(lockfile: Lockfile, installed: Packages, target: Host) -> list[Problem]:

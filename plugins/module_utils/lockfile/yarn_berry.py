@@ -32,7 +32,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model im
     Source,
 )
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.packagejson import ObjectReader
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.reach import marked, reached
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.reach import marked, reached, with_originals
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.yamlfile import parse_mapping
 
 REMAKE = "Run yarn install and commit the lockfile."
@@ -208,7 +208,7 @@ def _marked(
     """The packages with ``dev`` and ``optional``."""
     workspaces = graph.entries.workspaces.values()
     roots = [path for entry in workspaces for paths in _production(graph, entry, None) for path in paths]
-    known = reached(packages, (*needs, *roots), optional=True, originals=graph.entries.originals)
+    known = reached(packages, (*needs, *roots), with_originals(graph.entries.originals))
     return {
         path: package
         # What nobody asks for may be there because of packageExtensions, which yarn has for some packages by itself.

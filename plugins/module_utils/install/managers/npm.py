@@ -12,6 +12,7 @@ import time
 import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, Problem
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.failure_kinds import PAUSE
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.node import NodeManager, as_json
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.nodescan import MODULES
@@ -48,9 +49,6 @@ _AT_ONCE = 1000
 
 #: Where npm writes down what it installed.
 HIDDEN = f"{MODULES}/.package-lock.json"
-
-#: Seconds to wait before everything is tried once more: npm itself does not try again in the middle of an archive.
-PAUSE = 2.0
 
 
 class Npm(NodeManager):

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import os
 import re
-import time
 import urllib.parse
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.failure_kinds import explain, kind_of_failure
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.failure_kinds import (
+    explain,
+    kind_of_failure,
+    second_try,
+)
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.npm import PAUSE
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.python import VENV, PythonManager
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.words import Failures, shortened
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.jsonfile import read_regular_file
@@ -64,10 +66,7 @@ class Pip(PythonManager):
         clean = lockfile.clean if isinstance(lockfile, PipLock) else ""
         job.write("project/requirements.txt", clean.encode())
         job.write("home/pip.conf", self._settings(job))
-        words = self._install(job)
-        if words and kind_of_failure(words)[0] == "broken_off":
-            time.sleep(PAUSE)
-            words = self._install(job)
+        words = second_try(lambda: self._install(job))
         if words is not None:
             raise self._explain(words)
 

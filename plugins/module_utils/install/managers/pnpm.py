@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import os
 import re
-import time
 import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, Problem
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.failure_kinds import kind_of_failure
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.failure_kinds import second_try
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.identity import cpu, libc_version
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job, TooLong
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.node import as_json
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.nodescan import MODULES, read_package
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.npm import PAUSE
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.npmrc import FIXED_SETTINGS
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.pinned import PinnedManager
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.pnpm_words import explain_pnpm, said
@@ -126,16 +124,19 @@ class Pnpm(PinnedManager):
         job.write("project/.npmrc", "".join(f"{line}\n" for line in self._own_npmrc()).encode())
         self._write_patches(job)
         self.write_npmrc(job, with_tokens=True)
-        try:
-            words = self._pnpm(job, [*INSTALL, *self._offline()])
-        except TooLong:
-            words = "ECONNRESET"
-        if words and kind_of_failure(words)[0] == "broken_off":
-            time.sleep(PAUSE)
-            words = self._pnpm(job, [*INSTALL, *self._offline()])
+        words = second_try(lambda: self._install(job))
         if words is not None:
             network = self.request.network
             raise explain_pnpm(words, self.project, network.default.url if network.default else None, self.secrets)
+
+    def _install(self, job: Job) -> str | None:
+        try:
+            return self._pnpm(job, [*INSTALL, *self._offline()])
+        except TooLong:
+            if self.major > _HANGS:
+                raise
+            # It waits for the rest of an archive that broke off.
+            return "ECONNRESET"
 
     def _own_npmrc(self) -> list[str]:
         if not self.request.trust_project_config:

@@ -5,25 +5,20 @@
 
 from __future__ import annotations
 
-import json
 import re
 import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.failure_kinds import explain
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.words import Failures, shortened
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.words import Failures, json_lines, shortened
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.reader import Project
 
 
 def said(out: str, err: str) -> str:
     """What pnpm says went wrong: code, message, address and hint of its last error; else its last words."""
     errors = []
-    for line in (*out.splitlines(), *err.splitlines()):
-        try:
-            value = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(value, dict) and value.get("level") == "error":
+    for value in json_lines(out, err):
+        if value.get("level") == "error":
             inner = _table(value, "err")
             cause = _table(inner, "cause")
             words = (value.get("code"), inner.get("message"), value.get("message"), value.get("resource"))

@@ -8,15 +8,13 @@ from __future__ import annotations
 import functools
 import os
 import re
-import time
 import typing as t
 import urllib.parse
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.facts import STATUS
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.failure_kinds import explain, kind_of_failure
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.failure_kinds import explain, second_try
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.npm import PAUSE
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.python import Python, PythonManager
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import InstallRequest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.words import Failures, shortened
@@ -87,10 +85,7 @@ class Uv(PythonManager):
             name = os.path.join(folder, NAME)
             job.write(f"project/{name}", read_regular_file(os.path.join(self.project.folder, name)) or b"")
         job.write("project/uv.lock", self.project.lockfile.content)
-        words = self._sync(job)
-        if words and kind_of_failure(words)[0] == "broken_off":
-            time.sleep(PAUSE)
-            words = self._sync(job)
+        words = second_try(lambda: self._sync(job))
         if words is not None:
             raise self._explain(words)
 

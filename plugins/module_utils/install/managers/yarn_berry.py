@@ -8,16 +8,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-import time
 import typing as t
 import urllib.parse
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, Problem
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.failure_kinds import explain, kind_of_failure
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.failure_kinds import explain, second_try
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.node import as_json
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.nodescan import MODULES, read_package
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.npm import PAUSE
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.npmrc import proxies
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.pinned import PinnedManager
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.yarn_classic import said
@@ -108,10 +106,7 @@ class YarnBerry(PinnedManager):
         job.write(f"project/{RC_NAME}", as_json({**self._own_settings(), **self._fixed_settings(job)}))
         job.write(f"home/{RC_NAME}", as_json(self._network_settings()))
         self.write_npmrc(job, with_tokens=True, cache=os.path.join(job.work, "npm"))
-        words = self._yarn(job)
-        if words and kind_of_failure(words)[0] == "broken_off":
-            time.sleep(PAUSE)
-            words = self._yarn(job)
+        words = second_try(lambda: self._yarn(job))
         if words is not None:
             raise self._explain(words)
         self._check_lockfile(job)

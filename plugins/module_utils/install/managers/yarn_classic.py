@@ -9,18 +9,16 @@ import glob
 import json
 import os
 import re
-import time
 import typing as t
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, Problem
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.failure_kinds import explain, kind_of_failure
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.failure_kinds import explain, second_try
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.base import Job
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.nodescan import MODULES, Found, scan
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.npm import PAUSE
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.pinned import PinnedManager
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.packed import FOLDER, take_out
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.record import Installed
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.words import Failures, shortened
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.words import Failures, json_lines, shortened
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.addresses import PUBLIC_HOSTS
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.jsonfile import read_regular_file
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Package, Source
@@ -113,10 +111,7 @@ class YarnClassic(PinnedManager):
         return package.optional
 
     def _install(self, job: Job, options: t.Sequence[str]) -> None:
-        words = self._yarn(job, options)
-        if words and kind_of_failure(words)[0] == "broken_off":
-            time.sleep(PAUSE)
-            words = self._yarn(job, options)
+        words = second_try(lambda: self._yarn(job, options))
         if words is not None:
             raise self._explain(words)
 
@@ -198,15 +193,12 @@ def yarnrc(settings: t.Mapping[str, t.Any]) -> bytes:
 
 def said(out: str, err: str) -> str:
     """What yarn 1 or yarn 2 to 4 says went wrong, from its lines of JSON; else its last words."""
-    errors = []
-    for line in (*out.splitlines(), *err.splitlines()):
-        try:
-            value = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(value, dict) and value.get("type") == "error" and isinstance(value.get("data"), str):
-            # What follows is a stack.
-            errors.append(re.split(r"\n\s+at ", value["data"])[0].strip())
+    errors = [
+        # What follows is a stack.
+        re.split(r"\n\s+at ", value["data"])[0].strip()
+        for value in json_lines(out, err)
+        if value.get("type") == "error" and isinstance(value.get("data"), str)
+    ]
     return "\n".join(dict.fromkeys(errors)) or (err.strip() or out.strip())[-2000:]
 
 

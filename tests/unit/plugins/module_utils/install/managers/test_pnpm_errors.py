@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import pathlib
+import shutil
+import time
 import typing as t
 
 import pytest
@@ -18,7 +20,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import Network
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import Policy
 
-from ..world import World
+from ..world import World, make_runtime
 
 HASH = "sha512-" + "A" * 86 + "=="
 REMAKE = "Run pnpm install and commit the lockfile."
@@ -53,6 +55,9 @@ class Host:
         self.version = version
         #: What pnpm says went wrong: code and message.
         self.error: tuple[str, str] | None = None
+        #: What it ends with, without a word.
+        self.status = 0
+        self.calls: list[list[str]] = []
         #: Makes the tree.
         self.make: t.Callable[[pathlib.Path], object] = lambda _project: None
 
@@ -62,6 +67,9 @@ class Host:
 
     def __call__(self, argv: list[str]) -> tuple[int, str, str]:
         project = next((pathlib.Path(word[8:]) for word in argv if word.startswith("--chdir=")), None)
+        self.calls.append(argv)
+        if project and self.status:
+            return self.status, "", ""
         if project and self.error:
             return 1, json.dumps({"level": "error", "code": self.error[0], "message": self.error[1]}), ""
         if project:
@@ -79,6 +87,41 @@ class Host:
         with pytest.raises(ApphostError) as caught:
             install_dependencies(request, self)
         return caught.value.message.replace(str(self.app), "app")
+
+
+@pytest.mark.parametrize(
+    ("version", "runtime", "limit", "trusted", "tries"),
+    [("10.33.0", "20.20.2", "300", False, 2), ("11.0.0", "24.21.0", "900", True, 1)],
+)
+def test_a_pnpm_that_hangs(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    version: str,
+    runtime: str,
+    limit: str,
+    trusted: bool,
+    tries: int,
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+    shutil.rmtree(world.runtime)
+    make_runtime(world.runtime, version=runtime)
+    host = Host(world, version)
+    # What timeout(1) ends with.
+    host.status = 124
+
+    words = host.failure()
+
+    installs = [argv for argv in host.calls if "install" in argv]
+    assert len(installs) == tries
+    for argv in installs:
+        assert argv[argv.index("timeout") + 2] == limit
+        # Without it pnpm 11 asks the registry about every entry; before, pnpm does not know it.
+        assert ("--trust-lockfile" in argv) is trusted
+    # pnpm 8 to 10 wait for the rest of an archive without end; with others something else hangs.
+    if trusted:
+        assert words.startswith("pnpm.cjs: did not end within 900 s. See whether the registry")
+    else:
+        assert "the registry breaks off in the middle of a package (ECONNRESET). It was tried again" in words
 
 
 def test_packed_is_not_for_pnpm(world: World) -> None:
