@@ -23,6 +23,7 @@ from testinfra.host import Host
 from devtools.environment import tool, tool_environment
 from devtools.lab import fleet as lab
 from devtools.lab import inventory
+from devtools.lab.modules import AppHost
 from devtools.paths import ROOT
 
 FLEET = f"molecule-{os.environ.get('MOLECULE_SCENARIO_NAME')}"
@@ -54,6 +55,14 @@ def host_named() -> Callable[[str], Host]:
         return testinfra.get_host(f"ansible://{name}", ansible_inventory=str(inventory.path(FLEET)), sudo=True)
 
     return find
+
+
+@pytest.fixture(scope="session")
+def app_host(fleet: dict[str, lab.Host]) -> AppHost:
+    """The host app1, as root, with our modules, which run there without a playbook around them."""
+    host = AppHost(fleet["app1"])
+    host.bring_modules()
+    return host
 
 
 class Run(t.NamedTuple):

@@ -10,26 +10,19 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import io
 import json
 import os
 import random
-import shlex
-import subprocess
-import tarfile
 import time
 import typing as t
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import ansible
 import pytest
 
 from devtools.environment import tool, tool_environment
-from devtools.lab import fleet as lab
-from devtools.lab import keys
-from devtools.paths import link_collection
+from devtools.lab.modules import AppHost
 from devtools.terminal import output_of
 
 REGISTRY = "https://npm.corp.test:4443/"
@@ -59,82 +52,6 @@ MANIFESTS: dict[str, dict[str, t.Any]] = {
     "@corp/private": {"dependencies": {"plain": "^1.0.0"}},
     "scripted": {"scripts": {"postinstall": "node intrude.js"}},
 }
-
-RUN_MODULE = """
-import json, os, sys
-sys.path.insert(0, "/opt/module")
-from ansible.module_utils.testing import patch_module_args
-from ansible_collections.evenkeel.apphost.plugins.modules.lockfile_install import main
-arguments, environment = json.load(sys.stdin)
-os.environ.update(environment)
-with patch_module_args(arguments):
-    main()
-"""
-
-
-class AppHost:
-    """The app host, as root. It takes files and inputs, of which nothing is in an argument list or a log."""
-
-    def __init__(self, host: lab.Host) -> None:
-        self.address = host.address
-        self._login = ["ssh", *keys.ssh_options(), "-p", str(host.ssh_port), f"{keys.ADMIN}@127.0.0.1", "sudo"]
-
-    def start(self, *argv: str, **options: t.Any) -> subprocess.Popen[str]:
-        """Start a program."""
-        return subprocess.Popen([*self._login, shlex.join(argv)], text=True, **options)
-
-    def run(self, *argv: str, given: bytes = b"") -> tuple[int, str]:
-        """Run a program; its exit status and what it printed."""
-        done = subprocess.run([*self._login, shlex.join(argv)], input=given, capture_output=True, check=False)
-        return done.returncode, (done.stdout or done.stderr).decode()
-
-    def printed(self, *argv: str) -> str:
-        """What a program prints that succeeds."""
-        status, output = self.run(*argv)
-        assert status == 0, output
-        return output.strip()
-
-    def unpack(self, content: Callable[[tarfile.TarFile], None]) -> None:
-        """Unpack a tar below ``/``."""
-        archive = io.BytesIO()
-        with tarfile.open(fileobj=archive, mode="w", dereference=True) as tar:
-            content(tar)
-        status, output = self.run("tar", "--extract", "--no-same-owner", "--directory=/", given=archive.getvalue())
-        assert status == 0, output
-
-    def write(self, files: Mapping[str, str]) -> None:
-        """Write files, given by their paths."""
-
-        def add(tar: tarfile.TarFile) -> None:
-            for path, text in files.items():
-                entry = tarfile.TarInfo(path.lstrip("/"))
-                entry.size, entry.mtime = len(text.encode()), int(time.time())
-                tar.addfile(entry, io.BytesIO(text.encode()))
-
-        self.unpack(add)
-
-
-@pytest.fixture(scope="session")
-def app_host(fleet: dict[str, lab.Host]) -> AppHost:
-    """The app host, with the module and what it is made of, so that it runs there without a playbook around it."""
-    host = AppHost(fleet["app1"])
-    plugins = "ansible_collections/evenkeel/apphost/plugins"
-
-    def add(tar: tarfile.TarFile) -> None:
-        for folder, parts in {
-            Path(ansible.__file__).parents[1]: [
-                "ansible/__init__.py",
-                "ansible/release.py",
-                "ansible/_vendor",
-                "ansible/module_utils",
-            ],
-            link_collection(): [f"{plugins}/module_utils", f"{plugins}/modules"],
-        }.items():
-            for part in parts:
-                tar.add(folder / part, f"opt/module/{part}", filter=lambda e: None if "__pycache__" in e.name else e)
-
-    host.unpack(add)
-    return host
 
 
 class Registry:
@@ -258,21 +175,11 @@ class App:
         self, check: bool = False, environment: Mapping[str, str] | None = None, **options: t.Any
     ) -> dict[str, t.Any]:
         """Run the module; its result."""
-        arguments = {
-            "path": self.folder,
-            "runtime_root": RUNTIME,
-            "store": self.store,
-            **self.options,
-            **options,
-            "_ansible_check_mode": check,
-        }
-        given = json.dumps([arguments, dict(environment or {})]).encode()
-        _status, output = self.host.run("python3", "-c", RUN_MODULE, given=given)
-        assert self.token not in output
-        result: dict[str, t.Any] = json.loads(output)
-        result.pop("invocation")
-        print(result)
-        return result
+        own = {"path": self.folder, "runtime_root": RUNTIME, "store": self.store}
+        ran = self.host.install({**own, **self.options, **options}, check, environment)
+        assert self.token not in ran.output
+        print(ran.result)
+        return ran.result
 
     def installs(self, **options: t.Any) -> dict[str, t.Any]:
         """Run the module, which succeeds; then the app works."""

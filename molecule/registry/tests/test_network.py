@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 if t.TYPE_CHECKING:
-    from molecule.registry.tests.conftest import App, AppHost, Registry
+    from devtools.lab.modules import AppHost
+    from molecule.registry.tests.conftest import App, Registry
 
 MakeApp = Callable[..., "App"]
 

@@ -15,7 +15,8 @@ import pytest
 from testinfra.host import Host
 
 if t.TYPE_CHECKING:
-    from molecule.registry.tests.conftest import Account, App, AppHost, Registry
+    from devtools.lab.modules import AppHost
+    from molecule.registry.tests.conftest import Account, App, Registry
 
 testinfra_hosts = ["ansible://app_hosts"]
 

@@ -10,7 +10,8 @@ import typing as t
 from collections.abc import Callable
 
 if t.TYPE_CHECKING:
-    from molecule.registry.tests.conftest import App, AppHost, Registry
+    from devtools.lab.modules import AppHost
+    from molecule.registry.tests.conftest import App, Registry
 
 MakeApp = Callable[..., "App"]
 
