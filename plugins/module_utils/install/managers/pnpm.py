@@ -17,8 +17,13 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.nodescan import MODULES, read_package
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.npmrc import FIXED_SETTINGS
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.pinned import PinnedManager
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.pnpm_words import explain_pnpm, said
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.pnpm_words import (
+    explain_pnpm,
+    printed,
+    said,
+)
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.programs import Pinned
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.scripts import reason
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.record import FOLDERS, Installed
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.jsonfile import read_regular_file
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Package
@@ -170,8 +175,13 @@ class Pnpm(PinnedManager):
             options.append(f"--config.{kebab}={str(value).lower() if isinstance(value, bool) else value}")
         return options
 
-    def _pnpm(self, job: Job, argv: t.Sequence[str], contained: bool = False) -> str | None:
+    def _pnpm(self, job: Job, argv: t.Sequence[str]) -> str | None:
         """Run pnpm; returns what it says when it fails."""
+        code, out, err = self._run(job, argv)
+        return said(out, err) if code else None
+
+    def _run(self, job: Job, argv: t.Sequence[str], contained: bool = False) -> tuple[int, str, str]:
+        """Run pnpm; its exit status, output and errors."""
         program, path = self._program(job)
         environment = self.environment(job)
         settings = {
@@ -186,8 +196,7 @@ class Pnpm(PinnedManager):
             pnpm_config_pm_on_fail="ignore",
         )
         limit = min(job.limit, _LIMIT) if self.major <= _HANGS and not contained else None
-        code, out, err = job.call([*program, *argv, *self._options(job)], environment, contained, limit=limit)
-        return said(out, err) if code else None
+        return job.call([*program, *argv, *self._options(job)], environment, contained, limit=limit)
 
     def _program(self, job: Job) -> tuple[list[str], str | None]:
         """How pnpm is started, and a folder that has to be in its ``PATH``."""
@@ -238,9 +247,9 @@ class Pnpm(PinnedManager):
         names = sorted({one.package.known_as for one in allowed.values()})
         options = ["--config.dangerously-allow-all-builds=true", "--config.offline=true"]
         trust = ["--config.trust-lockfile=true"] if self.major >= 12 else []
-        words = self._pnpm(job, ["rebuild", *names, *options, *trust], contained=True)
-        if words is not None:
-            raise self.scripts_failed(allowed, words)
+        code, out, err = self._run(job, ["rebuild", *names, *options, *trust], contained=True)
+        if code:
+            raise self.scripts_failed(allowed, reason(printed(f"{out}\n{err}"), "") or said(out, err))
 
     def finish(self, job: Job) -> None:
         """Take out what pnpm wrote for itself: absolute paths and times, which it only reads to install again."""

@@ -27,6 +27,19 @@ def said(out: str, err: str) -> str:
     return errors[-1] if errors else (err.strip() or out.strip())[-2000:]
 
 
+def printed(out: str) -> str:
+    """What lifecycle scripts printed, which pnpm passes on line by line."""
+    lines = []
+    for line in out.splitlines():
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(value, dict) and value.get("name") == "pnpm:lifecycle" and isinstance(value.get("line"), str):
+            lines.append(value["line"])
+    return "\n".join(lines)
+
+
 def _table(value: dict[str, t.Any], key: str) -> dict[str, t.Any]:
     found = value.get(key)
     return found if isinstance(found, dict) else {}

@@ -12,7 +12,7 @@ _NOISE = re.compile(
     r"npm |> |gyp info|"
     r"gyp ERR! (?:System|command|cwd|node|not ok|configure error|build error|\$|find Python|stack\s+at\b)"
 )
-_TELLING = re.compile(r"\berror\b|ERR!|not found|no such file|cannot find|fatal", re.IGNORECASE)
+_TELLING = re.compile(r"\berror\b(?!\.)|ERR!|not found|no such file|cannot find|fatal", re.IGNORECASE)
 #: make, a shell or node-gyp looked for a program that compiles, and there is none.
 _NO_TOOLS = re.compile(
     r"not found: make\b|could not find any python|"

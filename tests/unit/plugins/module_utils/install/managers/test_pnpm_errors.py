@@ -17,6 +17,8 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer
     InstallRequest,
     install_dependencies,
 )
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.pnpm_words import printed
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers.scripts import lacks_tools, reason
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import Network
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import Policy
 
@@ -199,3 +201,27 @@ def test_what_pnpm_installed(world: World) -> None:
         "what pnpm installed is not what the lockfile says: evil@6.6.6 is not in the lockfile; ms@2.1.3 is missing"
         in host.failure()
     )
+
+
+def test_why_a_script_failed_is_in_what_it_printed() -> None:
+    """As pnpm 12.21.0 says it, with the lines of node-gyp 12.4.0 (2026-11-21)."""
+    common = {"name": "pnpm:lifecycle", "level": "debug", "depPath": "fs-xattr@0.3.1", "stage": "install"}
+    failed = {
+        "name": "pnpm",
+        "level": "error",
+        "code": "ERR_PNPM_EXECUTOR_LIFECYCLE_SCRIPT_FAILED",
+        "message": "status: 1",
+    }
+    lines = [
+        "  CC(target) Release/error.o",
+        "gyp info it worked if it ends with ok",
+        "gyp ERR! stack Error: not found: make",
+        "gyp ERR! not ok",
+    ]
+    events = [{**common, "line": line, "stdio": "stderr"} for line in lines]
+    out = "\n".join(map(json.dumps, [*events, {**common, "exitCode": 1}, failed]))
+
+    words = reason(printed(f"{out}\nno JSON"), "")
+
+    assert words == "gyp ERR! stack Error: not found: make"
+    assert lacks_tools(words)
