@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pathlib
 import threading
+import time
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.depot import Depot
 
@@ -39,6 +40,8 @@ def test_one_builds_while_the_others_wait(tmp_path: pathlib.Path) -> None:
         depot = Depot(str(tmp_path / "depot"))
         with depot.turn(TREE):
             if depot.find(TREE) is None:
+                # As long as a build takes, for the others to be at it too if nobody kept them from it.
+                time.sleep(0.1)
                 built.append(host)
                 depot.put(TREE, "b" * 64, host)
 
