@@ -20,6 +20,7 @@ import json
 import os
 import shutil
 import statistics
+import tempfile
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -163,20 +164,25 @@ def _duration(task: dict[str, t.Any]) -> float:
     return (end - begin).total_seconds()
 
 
-def make_projects() -> Path:
-    """The two projects as a host gets them; the large one's lockfile is made once."""
-    folder = bench.work / "projects"
+def lock_large() -> Path:
+    """The large project with its lockfile, which is made once."""
     large, known = HERE / "dependencies" / "large" / "package.json", DEV / "bench-large"
     if not (known / large.name).exists() or (known / large.name).read_bytes() != large.read_bytes():
-        with step("make the lockfile of the large project"):
+        with step("make the lockfile of the large project"), tempfile.TemporaryDirectory(dir=DEV) as folder:
             shutil.rmtree(known, ignore_errors=True)
-            making = bench.work / "large"
+            making = Path(folder) / "large"
             making.mkdir()
             shutil.copy(large, making)
             command: Command = [environment.tool("npm"), "install", *LOCKING, f"--before={BEFORE}"]
             run_logged(command, "bench-lockfile", cwd=making, env=environment.tool_environment())
             making.rename(known)
-    for name, source in (("small", ROOT / "examples" / "hello"), ("large", known)):
+    return known
+
+
+def make_projects() -> Path:
+    """The two projects as a host gets them."""
+    folder = bench.work / "projects"
+    for name, source in (("small", ROOT / "examples" / "hello"), ("large", lock_large())):
         for file in ("package.json", "package-lock.json"):
             (folder / name).mkdir(parents=True, exist_ok=True)
             shutil.copy(source / file, folder / name)

@@ -56,12 +56,12 @@ def sanity_tests() -> list[Check]:
     return [Check("ansible-test sanity", sanity.run, sanity.count)]
 
 
-def molecule(chosen: Sequence[str] = (), *, keep: bool = False) -> list[Check]:
-    """The molecule scenarios; all, when none is named."""
+def molecule(chosen: Sequence[str] = (), *, keep: bool = False, full: bool = False) -> list[Check]:
+    """The molecule scenarios; all, when none is named. ``full``: with more rounds of what happens at random moments."""
 
     def run(name: str) -> None:
         ensure_engine()
-        scenarios.run(name, keep)
+        scenarios.run(name, keep, full)
 
     return [Check(f"molecule {name}", partial(run, name)) for name in scenarios.choose(chosen)]
 

@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--down", action="store_true", help="remove the demo's fleet")
 
     test = command("test", _test, "run everything below and print a summary")
-    test.add_argument("--full", action="store_true", help="the benchmarks and the demo, too")
+    test.add_argument("--full", action="store_true", help="the benchmarks and the demo, too, and more random moments")
     command("lint", _checking(checks.lint), "check style, types and metadata")
     command("unit", _unit, "run the tests that need no host; what follows goes to pytest")
     command("sanity", _checking(checks.sanity_tests), "run ansible-test sanity on the built collection")
@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     molecule = command("molecule", _molecule, "run molecule scenarios on lab hosts")
     molecule.add_argument("scenario", nargs="*", help="which (all)")
     molecule.add_argument("--keep", action="store_true", help="leave the fleet up; remove it with ./dev lab down")
+    molecule.add_argument("--full", action="store_true", help="more random moments")
 
     docs = command("docs", _docs, "write the generated documentation")
     docs.add_argument("--check", action="store_true", help="change nothing; fail when a file is out of date")
@@ -93,7 +94,8 @@ def _setup(arguments: argparse.Namespace) -> int:
 
 def _test(arguments: argparse.Namespace) -> int:
     environment.setup()
-    everything = [*checks.lint(), *checks.unit(), *checks.built(), *checks.sanity_tests(), *checks.molecule()]
+    quick = [*checks.lint(), *checks.unit(), *checks.built(), *checks.sanity_tests()]
+    everything = [*quick, *checks.molecule(full=arguments.full)]
     return run_all([*everything, *checks.long_runs()] if arguments.full else everything)
 
 
@@ -112,7 +114,7 @@ def _unit(arguments: argparse.Namespace) -> int:
 
 
 def _molecule(arguments: argparse.Namespace) -> int:
-    chosen = checks.molecule(arguments.scenario, keep=arguments.keep)
+    chosen = checks.molecule(arguments.scenario, keep=arguments.keep, full=arguments.full)
     environment.setup()
     return run_all(chosen)
 

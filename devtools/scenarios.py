@@ -38,9 +38,11 @@ def choose(wanted: Sequence[str]) -> list[str]:
     return list(wanted) or known
 
 
-def run(scenario: str, keep: bool = False) -> None:
-    """Run a scenario's whole sequence; ``keep`` leaves its fleet up, to look at."""
+def run(scenario: str, keep: bool = False, full: bool = False) -> None:
+    """Run a scenario's whole sequence; ``keep`` leaves its fleet up, to look at. ``full``: chance gets more chances."""
     molecule, environment = str(tool("molecule")), {**tool_environment(), **ENVIRONMENT}
+    if full:
+        environment["EVENKEEL_FULL"] = "1"
     with _alone(scenario):
         if keep:
             # What was kept before is in the way, and `never` means: not at the beginning either.

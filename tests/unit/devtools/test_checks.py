@@ -112,3 +112,14 @@ def test_a_scenario_is_run_by_one_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp
     scenarios.run("default")
     scenarios.run("default")
     assert len(ran) == 2
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_scenario_is_told_when_everything_is_wanted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, full: bool
+) -> None:
+    given: dict[str, str] = {}
+    monkeypatch.setattr(scenarios, "DEV", tmp_path)
+    monkeypatch.setattr(scenarios, "run_logged", lambda *_arguments, env, **_options: given.update(env))
+    scenarios.run("default", full=full)
+    assert ("EVENKEEL_FULL" in given) is full

@@ -1,0 +1,3 @@
+'use strict';
+
+exports.ms = require('ms/package.json').version;
