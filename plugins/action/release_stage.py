@@ -54,8 +54,8 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         bundle = arguments.pop("bundle", None)
-        self._make_payloads(arguments.pop("call_next", None) or [], task_vars or {})
         self._vars = task_vars or {}
+        self._make_payloads(arguments.pop("call_next", None) or [])
         self._store = arguments.pop("controller_store", None)
         try:
             manifest = parse_manifest(arguments.get("release"), "release_stage: release")
@@ -77,17 +77,17 @@ class ActionModule(ActionBase):
             result["msg"] = f"Dependencies that hosts lack would be built on {_BUILDERS[self._build_on(manifest)]}."
         return result
 
-    def _make_payloads(self, modules: list[str], task_vars: dict[str, t.Any]) -> None:
+    def _make_payloads(self, modules: list[str]) -> None:
         """Have Ansible make and keep what it sends for ``modules``, each by the turn of another host.
 
         The payload of this module is the largest; while the first host's turn makes it, the others can only wait for
         it (Ansible has a lock for that).
         """
-        hosts = list(task_vars.get("ansible_play_hosts_all", ()))
-        position = hosts.index(task_vars["inventory_hostname"]) if len(hosts) > 1 else 0
-        last = position == len(hosts) - 1
-        for module in modules[position - 1 : None if last else position] if position else ():
-            self._configure_module(module, {}, task_vars)
+        waiting = list(self._vars.get("ansible_play_hosts_all", ()))[1:]
+        for number, module in enumerate(modules):
+            # The last one takes what is left.
+            if waiting and waiting[min(number, len(waiting) - 1)] == self._host:
+                self._configure_module(module, {}, self._vars)
 
     def _call(self, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
         result: dict[str, t.Any] = self._execute_module(MODULE, module_args=arguments, task_vars=self._vars)

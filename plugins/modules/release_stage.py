@@ -197,15 +197,14 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
         "options": {"path": {"type": "path", "required": True}, "sha256": {"type": "str", "required": True}},
     },
     "export": {"type": "path"},
-    # The action's own.
+    # The action's own; they do not get here.
     "controller_store": {"type": "path"},
+    "call_next": {"type": "list", "elements": "str", "default": []},
     "keep": {"type": "int"},
     "registry": {"type": "str"},
     "registry_token": {"type": "str", "no_log": True},
     # JSON, as the secrets are.
     "registry_tokens": {"type": "json", "no_log": True},
-    # The action's; it does not get here.
-    "call_next": {"type": "list", "elements": "str", "default": []},
     "ca_file": {"type": "path"},
     "proxy": {"type": "str", "no_log": True},
     "no_proxy": {"type": "str"},

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import UNIT_PREFIX, AppLayout
-from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.systemd import PROPERTIES, UNITS
+from ansible_collections.evenkeel.apphost.plugins.module_utils.supervisor.systemd import PROPERTIES, wants_folder
 
 _BEGIN, _END = "apphost-look", "apphost-end"
 
@@ -87,7 +87,7 @@ def script(layouts: t.Sequence[AppLayout], proc: str = "/proc") -> str:
         functions = functions.replace(f"@{key}@", value)
     lines = [functions, f"echo {_BEGIN}", 'say uid "$(id -u)"']
     for layout in layouts:
-        wants = f"{layout.base}{UNITS}/{layout.target}.wants"
+        wants = wants_folder(layout)
         arguments = [layout.name, layout.root, layout.state, layout.logs, layout.target, wants, proc]
         lines.append(f"look {shlex.join(arguments)}")
     return "\n".join([*lines, f"echo {_END}\n"])

@@ -53,8 +53,8 @@ class Systemd:
         """Every instance of the app that is loaded or enabled."""
         # systemctl's pattern also matches an app whose name begins with this one's and a dash, and it sees
         # only what systemd has loaded; what is enabled but not loaded is a link below the target.
-        ours = instances_of(app)
-        wants = f"{self._base}{UNITS}/{AppLayout(app).target}.wants"
+        ours = re.compile(rf"{UNIT_PREFIX}-{re.escape(app)}-[a-z][a-z0-9_]*@[^@]+\.service")
+        wants = wants_folder(AppLayout(app, self._base))
         enabled = os.listdir(wants) if os.path.isdir(wants) else []
         known = self._show([f"{UNIT_PREFIX}-{app}-*@*.service", *sorted(filter(ours.fullmatch, enabled))])
         return {unit: state for unit, state in sorted(known.items()) if ours.fullmatch(unit)}
@@ -115,9 +115,9 @@ def undefined_processes(layout: AppLayout, processes: t.Iterable[str]) -> list[s
     return [process for process in processes if not os.path.exists(f"{units}/{layout.template_unit(process)}")]
 
 
-def instances_of(app: str) -> re.Pattern[str]:
-    """What names of the units of an app's instances look like."""
-    return re.compile(rf"{UNIT_PREFIX}-{re.escape(app)}-[a-z][a-z0-9_]*@[^@]+\.service")
+def wants_folder(layout: AppLayout) -> str:
+    """Where the links to the app's enabled instances are."""
+    return f"{layout.base}{UNITS}/{layout.target}.wants"
 
 
 def parse_states(out: str) -> dict[str, UnitState]:

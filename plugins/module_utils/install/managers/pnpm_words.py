@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import typing as t
 
@@ -30,15 +29,8 @@ def said(out: str, err: str) -> str:
 
 def printed(out: str) -> str:
     """What lifecycle scripts printed, which pnpm passes on line by line."""
-    lines = []
-    for line in out.splitlines():
-        try:
-            value = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(value, dict) and value.get("name") == "pnpm:lifecycle" and isinstance(value.get("line"), str):
-            lines.append(value["line"])
-    return "\n".join(lines)
+    lines = (value.get("line") for value in json_lines(out) if value.get("name") == "pnpm:lifecycle")
+    return "\n".join(line for line in lines if isinstance(line, str))
 
 
 def _table(value: dict[str, t.Any], key: str) -> dict[str, t.Any]:
