@@ -456,7 +456,6 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.preview i
     Changes,
     after,
     before,
-    bill_of_materials,
     preview,
 )
 from ansible_collections.evenkeel.apphost.plugins.module_utils.layout import STORE
@@ -542,7 +541,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     if old:
         differs = Changes(old, old if plan.up_to_date else after(plan))
         counts, diff = differs.counts, _diff(module, plan, differs)
-    materials = {"sbom": bill_of_materials(plan)} if options["sbom"] else {}
+    materials = {"sbom": _bill_of_materials(plan)} if options["sbom"] else {}
     exported = (
         {"exported": _export(plan, run, options["export"])} if options["export"] and not module.check_mode else {}
     )
@@ -550,6 +549,13 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     if answer["seconds"]:
         answer["seconds"] = {**answer["seconds"], "total": round(time.monotonic() - started, 3)}
     return answer
+
+
+def _bill_of_materials(plan: Plan) -> dict[str, t.Any]:
+    # Only loaded for whoever asks for it.
+    from ansible_collections.evenkeel.apphost.plugins.module_utils.install import materials
+
+    return materials.of_plan(plan)
 
 
 def _export(plan: Plan, run: RunCommand, path: str) -> str:

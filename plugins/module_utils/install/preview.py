@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import os
-import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import InstallResult
@@ -69,18 +67,6 @@ def after(plan: Plan) -> Inventory:
         if record:
             return Inventory(record.as_packages(), record.direct)
     return Inventory(plan.after(), plan.lockfile.direct)
-
-
-def bill_of_materials(plan: Plan) -> dict[str, t.Any]:
-    """What is installed, as CycloneDX."""
-    # Only loaded for whoever asks for it.
-    from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile import sbom
-
-    manifest = plan.manager.project.manifest
-    name = (manifest and manifest.name) or os.path.basename(plan.request.folder)
-    locked = plan.lockfile.packages
-    packages = {path: locked.get(path, package) for path, package in after(plan).packages.items()}
-    return sbom.bill_of_materials(plan.lockfile, packages, name, manifest.version if manifest else None)
 
 
 def preview(plan: Plan) -> InstallResult:

@@ -79,6 +79,10 @@ class Sources:
     manifests: dict[str, Manifest]
     files: tuple[str, ...]
 
+    def lockfile(self) -> Lockfile:
+        """Read it. Raises ApphostError."""
+        return self.format.parse(self.content, os.path.join(self.folder, self.name), self.manifests)
+
 
 def checked_project(folder: str, manager: str = "auto", policy: Policy = _DEFAULT) -> Project | None:
     """What to install from, after every check that needs no network; ``None``: the app has nothing to install.
@@ -110,7 +114,7 @@ def find_sources(folder: str, manager: str) -> Sources | None:
 def check_sources(sources: Sources, policy: Policy) -> Project:
     """The second half of ``checked_project``: read the lockfile, and judge it."""
     chosen, manifests = sources.format, sources.manifests
-    lockfile = chosen.parse(sources.content, os.path.join(sources.folder, sources.name), manifests)
+    lockfile = sources.lockfile()
     problems = chosen.in_step(lockfile, manifests)
     if problems:
         where = manifests[""].path if manifests else lockfile.path

@@ -15,6 +15,7 @@ import re
 import typing as t
 import urllib.parse
 import uuid
+from dataclasses import asdict, dataclass
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile import addresses
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.integrity import strong_hashes
@@ -29,36 +30,45 @@ _LICENSE_ID = r"[A-Za-z0-9][A-Za-z0-9.+-]*"
 _LICENSE_EXPRESSION = re.compile(rf"\(*{_LICENSE_ID}\)*( (AND|OR|WITH) \(*{_LICENSE_ID}\)*)*")
 
 
+@dataclass(frozen=True)
+class Platform:
+    """What runs the application. ``purl`` and ``cpe`` are what scanners look up vulnerabilities by."""
+
+    name: str
+    version: str
+    purl: str
+    cpe: str
+
+
 def bill_of_materials(
-    lockfile: Lockfile,
+    lockfile: Lockfile | None,
     packages: t.Mapping[str, Package],
     name: str,
     version: str | None = None,
     timestamp: str | None = None,
+    platform: Platform | None = None,
 ) -> dict[str, t.Any]:
     """The document for an application called ``name`` with ``packages`` (entries of ``lockfile``, by path) installed.
 
-    ``timestamp`` is a time as RFC 3339 has it. The result is ready for JSON.
+    Without a ``lockfile`` it has none. ``timestamp`` is a time as RFC 3339 has it. The result is ready for JSON.
     """
-    document = _Document(lockfile, packages)
+    document = _Document(lockfile, packages) if lockfile else None
     application = {"type": "application", "bom-ref": "application", "name": name}
     if version:
         application["version"] = version
-    components = document.components()
+    runs = [{"type": "platform", "bom-ref": platform.purl, **asdict(platform)}] if platform else []
     body = {
         "metadata": {
             **({"timestamp": timestamp} if timestamp else {}),
             "tools": {"components": [{"type": "application", "group": "evenkeel", "name": "apphost"}]},
             "component": application,
-            "properties": [
-                {"name": "evenkeel:lockfile:manager", "value": lockfile.manager},
-                {"name": "evenkeel:lockfile:sha256", "value": lockfile.sha256},
-            ],
+            **({"properties": document.properties()} if document else {}),
         },
-        "components": components,
+        "components": [*runs, *(document.components() if document else [])],
         "dependencies": [
-            {"ref": "application", "dependsOn": document.refs_of(lockfile.direct)},
-            *document.dependencies(),
+            {"ref": "application", "dependsOn": document.direct() if document else []},
+            *({"ref": component["bom-ref"], "dependsOn": []} for component in runs),
+            *(document.dependencies() if document else []),
         ],
     }
     digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
@@ -94,7 +104,7 @@ def package_url(package: Package, python: bool = False) -> str | None:
 
 
 class _Document:
-    """The components of one document, and how they depend on each other."""
+    """What one document says of packages: the components, and how they depend on each other."""
 
     def __init__(self, lockfile: Lockfile, packages: t.Mapping[str, Package]) -> None:
         self.python = lockfile.manager in PYTHON
@@ -124,6 +134,13 @@ class _Document:
         package = self.packages[path]
         folder = self.lockfile.packages.get(package.resolved or "") if package.source == Source.LINK else None
         return folder or package
+
+    def properties(self) -> list[dict[str, str]]:
+        """Where all this is from."""
+        return [
+            {"name": "evenkeel:lockfile:manager", "value": self.lockfile.manager},
+            {"name": "evenkeel:lockfile:sha256", "value": self.lockfile.sha256},
+        ]
 
     def components(self) -> list[dict[str, t.Any]]:
         """All of them, by their reference."""
@@ -171,6 +188,10 @@ class _Document:
     def refs_of(self, paths: t.Iterable[str]) -> list[str]:
         """The references of the packages at ``paths`` that are there; workspaces are not, they are the application."""
         return sorted({self.refs[path] for path in paths if path in self.refs})
+
+    def direct(self) -> list[str]:
+        """What the application depends on by itself."""
+        return self.refs_of(self.lockfile.direct)
 
     def dependencies(self) -> list[dict[str, t.Any]]:
         """What each component depends on."""

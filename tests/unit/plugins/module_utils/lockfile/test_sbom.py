@@ -13,7 +13,11 @@ import typing as t
 import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.model import Lockfile, Package, Source
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.npm import parse_lockfile
-from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.sbom import bill_of_materials, package_url
+from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.sbom import (
+    Platform,
+    bill_of_materials,
+    package_url,
+)
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.tree import Target, expected_packages
 
 FIXTURES = pathlib.Path(__file__).parent / "fixtures"
@@ -40,7 +44,7 @@ SHAPES: dict[str, dict[str, tuple[bool, t.Any]]] = {
     },
     "tools": {"components": (False, ["component"])},
     "component": {
-        "type": (True, "application|library"),
+        "type": (True, "application|library|platform"),
         "bom-ref": (False, ".+"),
         "group": (False, str),
         "name": (True, str),
@@ -48,7 +52,9 @@ SHAPES: dict[str, dict[str, tuple[bool, t.Any]]] = {
         "scope": (False, "required|optional|excluded"),
         "hashes": (False, ["hash"]),
         "licenses": (False, ["license"]),
-        "purl": (False, r"pkg:(npm|pypi)/[^@\s]+(@[^@\s]+)?"),
+        "purl": (False, r"pkg:(npm|pypi|generic)/[^@\s]+(@[^@\s]+)?"),
+        # The part of the schema's pattern that our one CPE needs.
+        "cpe": (False, r"cpe:2\.3:a(:(\*|-|[A-Za-z0-9._\-]+)){5}(:\*){5}"),
         "externalReferences": (False, ["reference"]),
         "properties": (False, ["property"]),
     },
@@ -205,6 +211,25 @@ def test_the_same_packages_give_the_same_document() -> None:
     assert other["serialNumber"] != first["serialNumber"]
     timed = checked(bill_of_materials(lockfile, packages, "shop", timestamp="2026-11-21T12:00:00Z"))
     assert timed["metadata"]["timestamp"] == "2026-11-21T12:00:00Z"
+
+
+def test_what_the_application_runs_on() -> None:
+    node = Platform("nodejs", "24.21.0", "pkg:generic/node@24.21.0", "cpe:2.3:a:nodejs:node.js:24.21.0:*:*:*:*:*:*:*")
+
+    document = checked(bill_of_materials(*recorded("package-lock-v3.json"), "shop", platform=node))
+
+    assert document["components"][0] == {
+        "type": "platform",
+        "bom-ref": "pkg:generic/node@24.21.0",
+        "name": "nodejs",
+        "version": "24.21.0",
+        "purl": "pkg:generic/node@24.21.0",
+        "cpe": "cpe:2.3:a:nodejs:node.js:24.21.0:*:*:*:*:*:*:*",
+    }
+    assert document["dependencies"][1] == {"ref": "pkg:generic/node@24.21.0", "dependsOn": []}
+    alone = checked(bill_of_materials(None, {}, "shop", platform=node))
+    assert [component["name"] for component in alone["components"]] == ["nodejs"]
+    assert "properties" not in alone["metadata"]
 
 
 def test_hashes_that_say_what_is_installed() -> None:
