@@ -34,6 +34,7 @@ from devtools.terminal import Command, output_of, run_logged, say, step
 HOST = "app1"
 BASE = "/srv/bench"
 PAYLOADS = f"{BASE}/payloads"
+ASIDE = f"{BASE}/aside"
 STOPWATCH = "/usr/local/lib/evenkeel-stopwatch.py"
 # What the large project's lockfile is made of came out before this day: the same packages every time.
 BEFORE = "2026-06-01"
@@ -87,7 +88,8 @@ class Project:
             "npm_config_registry": lab["apphost_npm_registry"],
             "npm_config_cache": f"{self.base}/cache",
         }
-        self.new = ["python3", STOPWATCH, "--fresh", f"{BASE}/projects/{self.name}"]
+        self.stopwatch = ["python3", STOPWATCH, "--aside", ASIDE]
+        self.new = [*self.stopwatch, "--fresh", f"{BASE}/projects/{self.name}"]
         with step(f"send the modules for the {name} project"):
             self.tasks(keep=True)
         payloads = output_of(bench.on(HOST, "find", f"{PAYLOADS}/{name}", "-name", "AnsiballZ_*.py")).splitlines()
@@ -118,8 +120,8 @@ class Project:
         return {task["task"]["name"]: _duration(task["task"]) for task in json.loads(said)["plays"][0]["tasks"]}
 
     def time(self, way: str, folder: str, *command: str, fresh: bool = True, without: str | None = None) -> None:
-        """Measure a command in one of the project's folders, once; ``without``: a path that is deleted before."""
-        words = [*(self.new if fresh else self.new[:2]), *(("--without", without) if without else ())]
+        """Measure a command in one of the project's folders, once; ``without``: a path that goes before."""
+        words = [*(self.new if fresh else self.stopwatch), *(("--without", without) if without else ())]
         words += [f"{self.base}/{folder}", "--", *command]
         measured = json.loads(output_of(bench.on(HOST, *words, variables=self.variables)))
         self.figures[way].process.append(measured["seconds"])
@@ -214,6 +216,8 @@ def run(arguments: argparse.Namespace) -> int:
         for project in projects:
             with step(f"turn {number + 1} of {arguments.runs}, {project.name} project"):
                 project.turn(links_first=bool(number % 2))
+    # Not before: see the stopwatch.
+    output_of(bench.on(HOST, "rm", "-rf", BASE))
     for project in projects:
         tell(project)
     return verdict(promises(*projects))

@@ -15,11 +15,16 @@ import os
 import stat
 import typing as t
 
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.workers import share_out
+
 #: How files got to where they are: the same file under another name, a file of its own on the same blocks, or a copy.
 HARD_LINK, REFLINK, COPY = "hard_link", "reflink", "copy"
 
 #: linux/fs.h: make a file have the blocks of another one, until one of the two is written to.
 _FICLONE = 0x40049409
+
+#: Folders for each process: some take longer than others.
+_ENOUGH = 8
 
 #: What a file system says when it cannot link: another device, too many links, no links at all …
 _CANNOT_LINK = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP)
@@ -37,12 +42,30 @@ def opened(name: str, parent: int | None = None) -> t.Iterator[int]:
         os.close(descriptor)
 
 
-class Filler:
-    """Fills folders. ``owner`` (user, group) gets copies; ``link``: hard links where the file system can."""
+@contextlib.contextmanager
+def opened_below(path: t.Iterable[str], top: int) -> t.Iterator[int]:
+    """Open a folder some levels below an open one; no name on the way may be a symbolic link (``OSError``)."""
+    with contextlib.ExitStack() as stack:
+        for name in path:
+            top = stack.enter_context(opened(name, top))
+        yield top
 
-    def __init__(self, owner: tuple[int, int] | None, link: bool) -> None:
+
+#: A folder by the names that lead to it.
+Path = tuple[str, ...]
+
+
+class Filler:
+    """Fills folders. ``owner`` (user, group) gets copies; ``link``: hard links where the file system can.
+
+    Several ``processes`` share a tree's folders.
+    """
+
+    def __init__(self, owner: tuple[int, int] | None, link: bool, processes: int = 1) -> None:
         self.owner = owner
         self.link = link
+        # What somebody else may write to is made from the inside out, and by one.
+        self.processes = 1 if owner else processes
         self.share = True
         #: Regular files so far.
         self.files = 0
@@ -55,21 +78,57 @@ class Filler:
 
     def fill(self, source: int, target: int) -> None:
         """Fill the empty folder ``target`` with what is in ``source``. Raises ``OSError``."""
+        if self.processes == 1:
+            self._fill(source, target)
+            return
+        folders = self._begin(source, target)
+
+        def work(todo: t.Iterator[Path]) -> tuple[int, list[str]]:
+            self.files, self._ways = 0, set()
+            for path in todo:
+                with opened_below(path, source) as old, opened_below(path, target) as new:
+                    self._fill(old, new)
+            return self.files, [*self._ways]
+
+        files, ways = self.files, self._ways
+        for more, other in share_out(folders, work, self.processes):
+            files, ways = files + more, ways.union(other)
+        self.files, self._ways = files, ways
+
+    def _begin(self, source: int, target: int) -> list[Path]:
+        """Fill from the top down, until there are enough folders to share out; returns those, which are still empty."""
+        folders: list[Path] = [()]
+        while folders and len(folders) < _ENOUGH * self.processes:
+            path = folders.pop(0)
+            with opened_below(path, source) as old, opened_below(path, target) as new:
+                folders += [(*path, name) for name in self._fill_names(old, new)]
+        return folders
+
+    def _fill(self, source: int, target: int) -> None:
+        """Fill with all there is below."""
+        for name in self._fill_names(source, target):
+            with opened(name, source) as below, opened(name, target) as new:
+                self._fill(below, new)
+            self.give(name, target)
+
+    def _fill_names(self, source: int, target: int) -> list[str]:
+        """Fill with what is in the folder itself; returns the names of the folders in it, which are empty then."""
+        folders = []
         with os.scandir(source) as entries:
             for entry in entries:
                 name = entry.name
                 if entry.is_dir(follow_symlinks=False):
                     os.mkdir(name, dir_fd=target)
-                    with opened(name, source) as below, opened(name, target) as new:
-                        self.fill(below, new)
+                    folders.append(name)
                 elif entry.is_symlink():
                     os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
+                    self.give(name, target)
                 else:
                     self.files += 1
-                    if self.link and self._linked(name, source, target):
-                        continue
-                    self._copy(name, source, target)
-                self.give(name, target)
+                    if not (self.link and self._linked(name, source, target)):
+                        self._copy(name, source, target)
+                        self.give(name, target)
+        return folders
 
     def give(self, name: str, parent: int) -> None:
         """Make the owner the owner."""

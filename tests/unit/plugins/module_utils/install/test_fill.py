@@ -49,10 +49,13 @@ def folders(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> tuple[pat
     return source, target
 
 
+@pytest.mark.parametrize("processes", [1, 2, 5])
 @pytest.mark.parametrize(("link", "ways"), [(True, {"hard_link"}), (False, {"copy", "reflink"})])
-def test_everything_is_there_afterwards(folders: tuple[pathlib.Path, pathlib.Path], link: bool, ways: set[str]) -> None:
+def test_everything_is_there_afterwards(
+    folders: tuple[pathlib.Path, pathlib.Path], link: bool, ways: set[str], processes: int
+) -> None:
     source, target = folders
-    filler = Filler(None, link)
+    filler = Filler(None, link, processes)
 
     with opened(str(source)) as old, opened(str(target)) as new:
         filler.fill(old, new)
@@ -78,12 +81,15 @@ def test_everything_is_given_away(folders: tuple[pathlib.Path, pathlib.Path], mo
 
     monkeypatch.setattr(os, "chown", chown)
     with opened(str(source)) as old, opened(str(target)) as new:
-        Filler((12, 34), False).fill(old, new)
+        Filler((12, 34), False, processes=4).fill(old, new)
 
     assert given == {str(path) for path in target.rglob("*")}
 
 
-def test_a_disk_that_gets_full(folders: tuple[pathlib.Path, pathlib.Path], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("processes", [1, 4])
+def test_a_disk_that_gets_full(
+    folders: tuple[pathlib.Path, pathlib.Path], monkeypatch: pytest.MonkeyPatch, processes: int
+) -> None:
     source, target = folders
     package(source / "one")
 
@@ -92,4 +98,4 @@ def test_a_disk_that_gets_full(folders: tuple[pathlib.Path, pathlib.Path], monke
 
     monkeypatch.setattr(os, "link", full)
     with opened(str(source)) as old, opened(str(target)) as new, pytest.raises(OSError, match="No space left"):
-        Filler(None, True).fill(old, new)
+        Filler(None, True, processes).fill(old, new)
