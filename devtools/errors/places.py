@@ -26,8 +26,8 @@ from pathlib import Path
 from devtools.errors.source import Function, Source, read
 from devtools.errors.words import PLACEHOLDER, Unknown, Words
 
-#: Where the places are looked for.
-FOLDERS = ("plugins/module_utils/lockfile", "plugins/module_utils/install")
+#: Where the places are looked for: folders and single files.
+PARTS = ("plugins/module_utils/lockfile", "plugins/module_utils/install", "plugins/module_utils/files.py")
 
 
 class Kind(Enum):
@@ -110,8 +110,8 @@ class Places:
     def of(cls, root: Path) -> Places:
         """Those of a checkout."""
         sources: dict[str, Source] = {}
-        for folder in FOLDERS:
-            sources.update(read(root, folder))
+        for part in PARTS:
+            sources.update(read(root, part))
         return cls(sources)
 
     def passes_on(self, file: str, line: int) -> bool:

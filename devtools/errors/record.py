@@ -16,7 +16,7 @@ import typing as t
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from devtools.errors.places import FOLDERS, Kind, Place, Places
+from devtools.errors.places import PARTS, Kind, Place, Places
 
 #: Calls of functions that make errors of other people's words in each other.
 _DEPTH = 4
@@ -53,7 +53,7 @@ class Record:
             by_file.setdefault(place.file, []).append(place)
 
         def at(line: Line, *kinds: Kind) -> Iterator[Place]:
-            for place in by_file.get(_below(line[0], *FOLDERS), ()):
+            for place in by_file.get(_below(line[0], *PARTS), ()):
                 if place.kind in kinds and place.first <= line[1] <= place.last:
                     yield place
 
@@ -64,7 +64,7 @@ class Record:
             for line in lines:
                 found = [*at(line, Kind.ERROR, Kind.PROBLEM)]
                 reached.update(found)
-                if found or not places.passes_on(_below(line[0], *FOLDERS), line[1]):
+                if found or not places.passes_on(_below(line[0], *PARTS), line[1]):
                     break
         return [place for place in places.found if place not in reached]
 
@@ -85,10 +85,10 @@ def _raised(traceback: types.TracebackType | None) -> Iterator[Line]:
         yield traceback.tb_frame.f_code.co_filename, traceback.tb_lineno
 
 
-def _below(path: str, *folders: str) -> str:
-    """A path from one of the folders on, whichever checkout or link it was loaded from; empty: it is in none."""
-    for folder in folders:
-        position = path.rfind(f"/{folder}/")
+def _below(path: str, *parts: str) -> str:
+    """A path from one of the parts on, whichever checkout or link it was loaded from; empty: it is in none."""
+    for part in parts:
+        position = f"{path}/".rfind(f"/{part}/")
         if position >= 0:
             return path[position + 1 :]
     return ""

@@ -214,7 +214,7 @@ SECTIONS = (
     Section(
         "Store and placing",
         "A built tree is kept in the store, and put into the app's folder from there.",
-        ("install/store.py", "install/place.py", "install/size.py", "install/materials.py"),
+        ("install/store.py", "install/place.py", "install/size.py", "install/materials.py", "files.py"),
     ),
 )
 

@@ -126,8 +126,9 @@ def _comments(text: str) -> dict[int, str]:
     }
 
 
-def read(root: Path, folder: str) -> dict[str, Source]:
-    """The files below ``root/folder``, by their path below ``root``."""
-    paths = sorted((root / folder).rglob("*.py"))
+def read(root: Path, part: str) -> dict[str, Source]:
+    """The file ``root/part``, or those below this folder, by their path below ``root``."""
+    top = root / part
+    paths = [top] if top.is_file() else sorted(top.rglob("*.py"))
     names = [str(path.relative_to(root)) for path in paths]
     return {name: Source(name, path.read_text()) for name, path in zip(names, paths, strict=True)}

@@ -9,6 +9,8 @@ import contextlib
 import fcntl
 import os
 
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand
+
 
 def sync_directory(path: str) -> None:
     """Make the names in a folder durable (a rename or a new file is only safe after this)."""
@@ -17,6 +19,18 @@ def sync_directory(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_file_system(folder: str, run: RunCommand) -> None:
+    """Make everything durable that is on the file system of ``folder``. Raises ApphostError.
+
+    For a folder of a thousand files one call is faster than a thousand times fsync(2).
+    """
+    status, out, err = run(["sync", "--file-system", folder])
+    if status:
+        # The disk has errors, or went away.
+        what = f"cannot be written to the disk: {(err or out).strip()[:300]}"
+        raise ApphostError(what, folder, "See what the kernel says about the disk, and run again.")
 
 
 def write_atomic(path: str, content: bytes, mode: int, gid: int | None = None) -> None:

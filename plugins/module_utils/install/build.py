@@ -53,13 +53,7 @@ def build(plan: Plan, store: TreeStore, account: Account | None, run: RunCommand
         products = _move(manager.places, job.project, final)
         remove(job.work)
         tree = _seal(plan, final, products, installed, account is not None)
-        # A tree that has its name must have its bytes too, even if the power fails now.
-        code, _out, err = run(["sync", "--file-system", final])
-        if code:
-            # The disk has errors, or went away.
-            do = "See what the kernel says about the disk, and run again."
-            raise ApphostError(f"cannot be written to the disk: {err.strip()[:300]}", final, do)
-        store.publish(final, plan.identity)
+        store.publish(final, plan.identity, run)
         laps.lap("seal")
         return tree
 

@@ -108,11 +108,7 @@ def import_tree(
         except (tarfile.TarError, EOFError, ValueError) as error:
             raise ApphostError(f"is no whole tar ({error})", path, _AGAIN) from error
         tree = _sealed_again(final, products, identity, path, outside, as_root=store.account is not None)
-        code, _out, err = run(["sync", "--file-system", final])
-        if code:
-            # The disk has errors, or went away.
-            raise ApphostError(f"cannot be written to the disk: {err.strip()[:300]}", final, "Check the disk.")
-        store.publish(final, identity)
+        store.publish(final, identity, run)
         return tree
 
 

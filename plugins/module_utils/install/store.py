@@ -22,8 +22,8 @@ import stat
 import time
 import typing as t
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
-from ansible_collections.evenkeel.apphost.plugins.module_utils.files import write_atomic
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand
+from ansible_collections.evenkeel.apphost.plugins.module_utils.files import sync_file_system, write_atomic
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.command import Account
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.locks import Locks
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.place import remove
@@ -161,8 +161,10 @@ class TreeStore:
         if self.account:
             os.lchown(path, self.account.uid, self.account.gid)
 
-    def publish(self, folder: str, identity: str) -> None:
-        """Take a finished folder of products into the store, in one step; its lock is held."""
+    def publish(self, folder: str, identity: str, run: RunCommand) -> None:
+        """Take a finished folder of products into the store, in one step; its lock is held. Raises ApphostError."""
+        # A tree that has its name must have its bytes too, even if the power fails now.
+        sync_file_system(folder, run)
         self.discard(identity)
         os.rename(folder, self.tree_path(identity))
 

@@ -18,7 +18,11 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, RunCommand, from_os_error
-from ansible_collections.evenkeel.apphost.plugins.module_utils.files import sync_directory, write_atomic
+from ansible_collections.evenkeel.apphost.plugins.module_utils.files import (
+    sync_directory,
+    sync_file_system,
+    write_atomic,
+)
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer import (
     InstallRequest,
     InstallResult,
@@ -252,10 +256,7 @@ class Stage:
         app = f"app {self.manifest['app']}"
         write_atomic(f"{staging}/environment", environment_file(self._environment(), app), 0o600)
         write_manifest(staging, self.manifest, gid)
-        # One call for the whole file system: a thousand times fsync(2) takes longer.
-        status, out, err = self.run(["sync", "--file-system", staging])
-        if status != 0:
-            raise ApphostError(f"cannot be written to the disk: {(err or out).strip()}", staging)
+        sync_file_system(staging, self.run)
         os.rename(staging, final)
         sync_directory(self.layout.releases)
 

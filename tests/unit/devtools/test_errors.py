@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError, Problem
 
 from devtools.errors.page import page
-from devtools.errors.places import FOLDERS, Kind, Place, Places
+from devtools.errors.places import PARTS, Kind, Place, Places
 from devtools.errors.record import Record
 from devtools.errors.sections import section_of
 from devtools.errors.source import Source
@@ -229,7 +229,7 @@ def check(number):
 def fixture_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Record, t.Callable[[int], None]]:
     """A record, and the function above, which it watches."""
     record = Record()
-    file = tmp_path / FOLDERS[0] / "module.py"
+    file = tmp_path / PARTS[0] / "module.py"
     file.parent.mkdir(parents=True)
     file.write_text(CODE)
 

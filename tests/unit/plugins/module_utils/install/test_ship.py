@@ -262,7 +262,7 @@ def test_a_disk_that_cannot_be_written_to(shipment: Shipment) -> None:
     def run(_argv: list[str]) -> tuple[int, str, str]:
         return 1, "", "sync: Input/output error\n"
 
-    with pytest.raises(ApphostError, match=r"cannot be written to the disk: sync: Input/output error\. Check"):
+    with pytest.raises(ApphostError, match=r"cannot be written to the disk: sync: Input/output error\. See what"):
         import_tree(shipment.other, shipment.identity, str(shipment.tar), shipment.digest, (), run)
     assert shipment.other.find(shipment.identity) is None
 
