@@ -24,6 +24,10 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store imp
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.supply import check_age, check_installed
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import Tree, write_marker, write_sealed
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import joined
+from ansible_collections.evenkeel.apphost.plugins.module_utils.workers import useful
+
+#: About so many files does a package have, until they are counted (31,065 of 1,054 packages from npm).
+_FILES_OF_A_PACKAGE = 30
 
 
 def build(plan: Plan, store: TreeStore, account: Account | None, run: RunCommand, laps: Laps) -> Tree:
@@ -100,7 +104,8 @@ def _seal(
     """Seal what was built, and write down what it is."""
     manager = plan.manager
     moment = int(time.time())
-    contents = seal(final, products, as_root, moment, manager.outside)
+    processes = useful(_FILES_OF_A_PACKAGE * len(installed))
+    contents = seal(final, products, as_root, moment, manager.outside, processes)
     record = make_record(
         final,
         products,

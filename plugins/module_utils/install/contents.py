@@ -47,6 +47,15 @@ class Contents:
         if status.st_mode & 0o111:
             self.programs.add(path)
 
+    def parts(self) -> tuple[t.Any, ...]:
+        """All of it, as a value for JSON."""
+        return self.files, [*self.programs], self.links, [*self.folders], self.sizes
+
+    def add_parts(self, parts: t.Sequence[t.Any]) -> None:
+        """Take up the parts of another part of the tree."""
+        for mine, others in zip((self.files, self.programs, self.links, self.folders, self.sizes), parts):
+            mine.update(others)
+
     def discard(self, path: str) -> None:
         """Forget a file that goes."""
         if self.files.pop(path, None) is not None:

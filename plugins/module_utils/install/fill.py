@@ -15,7 +15,7 @@ import os
 import stat
 import typing as t
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.workers import share_out
+from ansible_collections.evenkeel.apphost.plugins.module_utils.workers import share_out
 
 #: How files got to where they are: the same file under another name, a file of its own on the same blocks, or a copy.
 HARD_LINK, REFLINK, COPY = "hard_link", "reflink", "copy"

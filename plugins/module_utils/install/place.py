@@ -22,13 +22,10 @@ import typing as t
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.fill import Filler, opened
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import Tree
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.workers import useful
+from ansible_collections.evenkeel.apphost.plugins.module_utils.workers import useful
 
 #: Prefix of a tree beside the one in place; what a killed run left under it is deleted by the next.
 BESIDE = ".apphost-beside-"
-
-#: Below this, starting another process takes as long as it helps (0.03 ms a link, 10 ms a process).
-_MANY_FILES = 2000
 
 _RENAME_EXCHANGE = 2  # linux/fs.h
 #: What a file system says when it cannot exchange two names.
@@ -60,7 +57,7 @@ def place(
         spots = [_Spot(stack, project, path) for path in dict.fromkeys((*tree.products, *places))]
         stack.callback(_clean, spots)
         _clean(spots)
-        filler = Filler(owner, link, useful() if tree.files >= _MANY_FILES else 1)
+        filler = Filler(owner, link, useful(tree.files))
         try:
             for spot, product in zip(spots, tree.products):
                 _fill(filler, os.path.join(source, product), spot)

@@ -17,6 +17,7 @@ import typing as t
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.contents import Contents, later_files, sha256_of
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.fill import opened
+from ansible_collections.evenkeel.apphost.plugins.module_utils.workers import share_out
 
 _FOLDER = _PROGRAM = 0o755
 _FILE = 0o644
@@ -25,25 +26,39 @@ _FILE = 0o644
 BLAME = "Take the package whose script makes it out of allow_scripts, or tell its authors."
 
 
-def seal(base: str, products: t.Iterable[str], as_root: bool, moment: int, outside: t.Collection[str] = ()) -> Contents:
+#: Folders for each process that shares in the work: some take longer than others.
+_ENOUGH = 8
+
+
+def seal(
+    base: str,
+    products: t.Iterable[str],
+    as_root: bool,
+    moment: int,
+    outside: t.Collection[str] = (),
+    processes: int = 1,
+) -> Contents:
     """Give every file of the folders ``products`` below ``base`` to root with mode 0644 or 0755, every folder 0755.
 
     Files get the modification time ``moment`` (seconds): one that is written later shows. Only to be called when no
     process of the build is left. Refused are devices, sockets and pipes, files with a second name, and symbolic links
     that lead out of the products, but for those to ``outside``: folders of the project (relative to ``base``) or
     absolute paths, exactly these. Returns what was sealed: nothing can change it any more, so every file is opened
-    once, to give it away and to read it.
+    once, to give it away and to read it. Several ``processes`` share a tree's folders.
     """
     sealing = _Sealing(base, tuple(products), as_root, moment, frozenset(outside))
+    folders = []
     for product in sealing.products:
         top = os.path.join(base, product)
         if os.path.islink(top):
             raise ApphostError("is a symbolic link; a package must not make one there", top, BLAME)
         sealing.seal_folder(product, top, None)
-        # A stack instead of recursion: how deep a tree is, is not ours to say.
-        folders = [product]
-        while folders:
-            folders += sealing.seal_names(folders.pop())
+        folders.append(product)
+    # From the top down, until there are enough folders to share out.
+    while folders and len(folders) < _ENOUGH * processes:
+        folders += sealing.seal_names(folders.pop(0))
+    for parts in share_out(folders, sealing.part, processes):
+        sealing.add(*parts)
     sealing.check_names()
     return sealing.contents
 
@@ -60,6 +75,36 @@ class _Sealing:
         self.contents = Contents(left_out=later_files(products))
         #: Device and inode of files with several names -> the names so far.
         self.names: dict[tuple[int, int], list[str]] = {}
+
+    def part(self, folders: t.Iterator[str]) -> tuple[t.Any, ...]:
+        """Seal what is below some folders; returns what there is to know of it, as a value for JSON."""
+        part = _Sealing(self.base, self.products, self.as_root, self.moment, self.outside)
+        for folder in folders:
+            # A stack instead of recursion: how deep a tree is, is not ours to say.
+            below = [folder]
+            while below:
+                below += part.seal_names(below.pop())
+        return part.contents.parts(), [*part.names.items()]
+
+    def add(self, contents: t.Sequence[t.Any], names: t.Iterable[tuple[t.Sequence[int], list[str]]]) -> None:
+        """Take up what :meth:`part` knows; of some files it may have seen one name, and another part another."""
+        self.contents.add_parts(contents)
+        for (device, inode), paths in names:
+            for path in paths:
+                self._add_name(device, inode, path)
+
+    def _add_name(self, device: int, inode: int, path: str) -> None:
+        known = self.names.setdefault((device, inode), [])
+        known.append(path)
+        with opened(os.path.join(self.base, os.path.dirname(path))) as folder:
+            descriptor = _open(os.path.basename(path), folder)
+            try:
+                status = os.fstat(descriptor)
+                if len(known) == status.st_nlink:
+                    del self.names[device, inode]
+                    self._give_file(os.path.basename(path), folder, descriptor, status)
+            finally:
+                os.close(descriptor)
 
     def seal_names(self, folder: str) -> list[str]:
         """Seal what is in a folder (relative to the base); returns the folders in it."""
@@ -101,13 +146,17 @@ class _Sealing:
             self.contents.add_file(path, status, sha256_of(descriptor, status.st_size))
             if status.st_nlink > 1 and not self._has_all_names(path, status):
                 return
-            mode = _PROGRAM if status.st_mode & 0o111 else _FILE
-            if stat.S_IMODE(status.st_mode) != mode:
-                os.fchmod(descriptor, mode)
-            os.utime(descriptor, (self.moment, self.moment))
-            self._give(name, folder)
+            self._give_file(name, folder, descriptor, status)
         finally:
             os.close(descriptor)
+
+    def _give_file(self, name: str, folder: int, descriptor: int, status: os.stat_result) -> None:
+        """Make an open file root's."""
+        mode = _PROGRAM if status.st_mode & 0o111 else _FILE
+        if stat.S_IMODE(status.st_mode) != mode:
+            os.fchmod(descriptor, mode)
+        os.utime(descriptor, (self.moment, self.moment))
+        self._give(name, folder)
 
     def _give(self, name: str, folder: int | None) -> None:
         if self.as_root:

@@ -16,6 +16,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.common import App
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.seal import seal
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.store import TreeStore
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.tree import MAIN_PRODUCTS, Tree, look, read_tree
+from ansible_collections.evenkeel.apphost.plugins.module_utils.workers import useful
 
 _CHUNK = 1024 * 1024
 _AGAIN = "Ship it again."
@@ -169,7 +170,7 @@ def _sealed_again(
         # It was built from another lockfile, with other options or for another platform, or it is no tree.
         do = "Ship one that was built from this lockfile, with the same options, on a host of the same platform."
         raise ApphostError(f"holds no tree {identity[:12]}", path, do)
-    seal(final, tree.products, as_root, tree.sealed_at, outside)
+    seal(final, tree.products, as_root, tree.sealed_at, outside, useful(tree.files))
     drift = look(final, tree.products, full=True).drift
     if drift:
         raise ApphostError(f"the shipped tree is not what was sealed: {drift[0]}", path, _AGAIN)

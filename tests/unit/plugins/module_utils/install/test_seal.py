@@ -134,6 +134,49 @@ def test_what_was_sealed_is_what_a_look_at_every_file_finds(tmp_path: pathlib.Pa
     assert (modules / "one/lib/large").stat().st_mtime == (modules / "one/same").stat().st_mtime == 5
 
 
+@pytest.mark.parametrize("processes", [2, 5])
+def test_several_processes_seal_as_one_does(tmp_path: pathlib.Path, processes: int) -> None:
+    for folder in ("one", "two"):
+        modules = tmp_path / folder / "node_modules"
+        for number in range(200):
+            package = modules / f"@s{number % 7}" / f"p{number}"
+            (package / "lib").mkdir(parents=True, mode=0o777)
+            (package / "lib" / "index.js").write_text(str(number))
+            (package / "program").write_text("#!/bin/sh")
+            (package / "program").chmod(0o775)
+            (modules / f"l{number}").symlink_to(f"@s{number % 7}/p{number}")
+        # Names of one file, which different processes see.
+        for number in (3, 50, 120, 199):
+            (modules / f"l{number}" / "same").hardlink_to(modules / "l0/program")
+
+    one = seal(str(tmp_path / "one"), ["node_modules"], False, 5)
+    two = seal(str(tmp_path / "two"), ["node_modules"], False, 5, processes=processes)
+
+    assert two == one == read_contents(str(tmp_path / "two"), ["node_modules"])
+    files = [path for path in (tmp_path / "two").rglob("*") if path.is_file()]
+    assert {(path.stat().st_mtime, stat.S_IMODE(path.stat().st_mode)) for path in files} == {(5, 0o644), (5, 0o755)}
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_what_is_not_let_in_is_named_whoever_finds_it(tmp_path: pathlib.Path, processes: int) -> None:
+    modules = tmp_path / "tree/node_modules"
+    for number in range(100):
+        (modules / f"p{number}" / "lib").mkdir(parents=True)
+    (tmp_path / "secret").write_text("secret")
+    stranger = modules / "p77/lib/secret"
+    stranger.hardlink_to(tmp_path / "secret")
+    with pytest.raises(ApphostError, match="/p77/lib/secret: has a second name outside of the tree") as caught:
+        seal(str(tmp_path / "tree"), ["node_modules"], False, 5, processes=processes)
+    assert caught.value.do
+    assert (tmp_path / "secret").stat().st_mtime != 5
+
+    stranger.unlink()
+    os.mkfifo(stranger)
+    with pytest.raises(ApphostError, match="/p77/lib/secret: is neither file, folder nor link") as caught:
+        seal(str(tmp_path / "tree"), ["node_modules"], False, 5, processes=processes)
+    assert caught.value.do
+
+
 def test_a_link_in_the_place_of_the_tree_is_refused(tmp_path: pathlib.Path) -> None:
     (tmp_path / "node_modules").symlink_to("/etc")
 

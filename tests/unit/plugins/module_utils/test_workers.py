@@ -11,7 +11,8 @@ import time
 import typing as t
 
 import pytest
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.workers import share_out, useful
+from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
+from ansible_collections.evenkeel.apphost.plugins.module_utils.workers import share_out, useful
 
 
 def squares(numbers: t.Iterator[int]) -> tuple[int, list[int]]:
@@ -59,6 +60,20 @@ def test_the_failure_of_one_is_the_failure_of_all(where: str) -> None:
         os.wait()
 
 
+def test_a_refusal_keeps_its_parts() -> None:
+    here = os.getpid()
+
+    def refusing(numbers: t.Iterator[int]) -> None:
+        for _number in numbers:
+            if os.getpid() != here:
+                raise ApphostError("is no good", "/here", "Mend it.")
+            time.sleep(0.001)
+
+    with pytest.raises(ApphostError) as caught:
+        share_out(range(1000), refusing, 2)
+    assert (caught.value.what, caught.value.where, caught.value.do) == ("is no good", "/here", "Mend it.")
+
+
 def test_a_process_that_is_killed() -> None:
     here = os.getpid()
 
@@ -99,4 +114,5 @@ def test_the_others_end_when_the_first_is_killed() -> None:
 @pytest.mark.parametrize(("processors", "processes"), [(1, 1), (2, 2), (64, 8)])
 def test_a_process_for_each_processor(monkeypatch: pytest.MonkeyPatch, processors: int, processes: int) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(processors)))
-    assert useful() == processes
+    assert useful(31_000) == processes
+    assert useful(1_000) == 1
