@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
+from devtools.paths import ROOT
 from molecule.conftest import Run, run_playbook
 
 #: Two of one Debian, and one of another.
@@ -103,6 +104,44 @@ def test_a_tree_that_was_tampered_with_is_refused(host_named: HostNamed, builder
     assert trees(host) == trees(host_named(builder))
     assert host.file("/srv/again/node_modules/express/package.json").exists
     assert not has_fetched(host)
+
+
+def test_a_python_environment_that_was_built_elsewhere_runs(
+    host_named: HostNamed, builder: str, tmp_path: Path
+) -> None:
+    local = tmp_path / "python.tar"
+    for name in ALIKE:
+        host_named(name).check_output("mkdir /srv/mailer")
+    other = next(name for name in ALIKE if name != builder)
+    module, options = "evenkeel.apphost.lockfile_install", {"path": "/srv/mailer", "manager": "pip"}
+    on_builder = {"when": f"inventory_hostname == '{builder}'"}
+    on_other = {"when": f"inventory_hostname == '{other}'"}
+    requirements = str(ROOT / "molecule/packages/apps/pip/requirements.txt")
+
+    run = install(
+        {"ansible.builtin.apt": {"name": "python3-venv", "install_recommends": False}},
+        {"ansible.builtin.copy": {"src": requirements, "dest": "/srv/mailer/", "mode": "0644"}},
+        {module: {**options, "export": "/srv/python.tar"}, **on_builder, "register": "built"},
+        {"ansible.builtin.fetch": {"src": "/srv/python.tar", "dest": str(local), "flat": True}, **on_builder},
+        {"ansible.builtin.copy": {"src": str(local), "dest": "/srv/python.tar", "mode": "0600"}, **on_other},
+        {
+            module: {
+                **options,
+                "shipped": {
+                    "path": "/srv/python.tar",
+                    "sha256": f"{{{{ hostvars['{builder}'].built.exported }}}}",
+                },
+                "offline": True,
+            },
+            **on_other,
+        },
+    )
+
+    assert run.status == 0, run.output
+    find_uv = "import uv; print(uv.find_uv_bin())"
+    where = host_named(other).check_output("/srv/mailer/.venv/bin/python -c %s", find_uv)
+    assert host_named(other).check_output("%s --version", where).startswith("uv ")
+    assert not has_fetched(host_named(other))
 
 
 def test_a_controller_that_is_not_like_the_hosts_says_so_and_nothing_is_half_done(

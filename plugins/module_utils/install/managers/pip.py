@@ -54,7 +54,8 @@ class Pip(PythonManager):
             # The distribution may have packed it apart from Python.
             what = f"{self.python.path} has no pip"
             raise ApphostError(what, self.project.lockfile.path, "Install python3-pip or python3-venv on the host.")
-        if self.request.network.offline and not self.request.network.packed:
+        network, builds = self.request.network, self.request.may_build and not self.request.shipped
+        if builds and network.offline and not network.packed:
             # Therefore it cannot install offline, whatever it fetched before.
             do = "Give the archives as a packed set."
             raise ApphostError("pip asks its index even for what is in its cache", self.project.lockfile.path, do)

@@ -16,7 +16,7 @@ from ansible_collections.evenkeel.apphost.plugins.module_utils.install.installer
     install_dependencies,
 )
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.managers import uv
-from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import Network, Registry, Supply
+from ansible_collections.evenkeel.apphost.plugins.module_utils.install.request import Network, Registry, Shipped, Supply
 from ansible_collections.evenkeel.apphost.plugins.module_utils.lockfile.policy import Policy
 
 from ..world import World
@@ -189,9 +189,13 @@ def test_a_python_without_pip(world: World) -> None:
 
 
 def test_pip_cannot_be_offline(world: World) -> None:
-    words = Host(world, "pip").failure(network=Network(offline=True))
+    host = Host(world, "pip")
+    words = host.failure(network=Network(offline=True))
 
     assert "pip asks its index even for what is in its cache. Give the archives as a packed set." in words
+    # Who does not build asks nobody; what was shipped is looked at next.
+    shipped = Shipped(str(world.base / "tree.tar"), "0" * 64)
+    assert "tree.tar" in host.failure(network=Network(offline=True), shipped=shipped)
 
 
 @pytest.mark.parametrize(
