@@ -53,7 +53,8 @@ class Contents:
 
     def add_parts(self, parts: t.Sequence[t.Any]) -> None:
         """Take up the parts of another part of the tree."""
-        for mine, others in zip((self.files, self.programs, self.links, self.folders, self.sizes), parts):
+        own: tuple[t.Any, ...] = (self.files, self.programs, self.links, self.folders, self.sizes)
+        for mine, others in zip(own, parts):
             mine.update(others)
 
     def discard(self, path: str) -> None:
