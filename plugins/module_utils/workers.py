@@ -9,6 +9,7 @@ A link or a small file costs a system call and hardly any work here, but Python 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -54,8 +55,11 @@ def share_out(tasks: t.Sequence[T], work: t.Callable[[t.Iterator[T]], R], proces
                 queue.empty()
                 raise
 
-        others = [_Other(call) for _number in range(min(processes, len(tasks)) - 1)]
+        others: list[_Other] = []
         try:
+            with contextlib.suppress(BlockingIOError):
+                # Where no more processes may be started, those there are do it all.
+                others.extend(_Other(call) for _number in range(min(processes, len(tasks)) - 1))
             results = [call()]
         finally:
             answers = [other.answer() for other in others]
@@ -105,7 +109,12 @@ class _Other:
 
     def __init__(self, call: t.Callable[[], t.Any]) -> None:
         self.reader, writer = os.pipe()
-        self.pid = os.fork()
+        try:
+            self.pid = os.fork()
+        except OSError:
+            os.close(self.reader)
+            os.close(writer)
+            raise
         if self.pid:
             os.close(writer)
             return

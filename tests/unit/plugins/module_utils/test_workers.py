@@ -60,6 +60,23 @@ def test_the_failure_of_one_is_the_failure_of_all(where: str) -> None:
         os.wait()
 
 
+def test_no_more_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    fork = os.fork
+    forked: list[int] = []
+
+    def limited() -> int:
+        if forked:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        forked.append(fork())
+        return forked[0]
+
+    monkeypatch.setattr(os, "fork", limited)
+    answers = share_out(range(100), squares, 8)
+
+    assert len(answers) == 2
+    assert sorted(number for _pid, numbers in answers for number in numbers) == [n * n for n in range(100)]
+
+
 def test_a_refusal_keeps_its_parts() -> None:
     here = os.getpid()
 
