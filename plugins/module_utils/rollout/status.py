@@ -10,17 +10,17 @@ import typing as t
 from ansible_collections.evenkeel.apphost.plugins.module_utils.rollout.fleet import Answer, trouble
 
 HEADINGS = ("HOST", "APP", "RELEASE", "SINCE", "RUNTIME", "INSTANCES", "BALANCER")
+_SILENT = "no answer"
 
 
 def status_rows(
     hosts: t.Mapping[str, Answer], balancers: t.Sequence[Answer], apps: t.Sequence[str]
 ) -> list[tuple[str, ...]]:
-    """One row an app and host; a host or balancer that gave no answer says why in its row."""
+    """One row an app and host, one for a host that gave no answer."""
     rows: list[tuple[str, ...]] = []
     for host, answer in hosts.items():
-        reason = trouble(answer, "apps")
-        if reason:
-            rows.append((host, "-", reason, "-", "-", "-", _balancer(host, apps[0], balancers) if apps else "-"))
+        if trouble(answer, "apps"):
+            rows.append((host, "-", _SILENT, "-", "-", "-", _balancer(host, apps[0], balancers) if apps else "-"))
             continue
         for app in apps:
             info = answer["apps"][app]
@@ -51,7 +51,7 @@ def _balancer(host: str, app: str, balancers: t.Sequence[Answer]) -> str:
     """What every balancer says of the server; named only when there are several."""
     words = []
     for answer in balancers:
-        state = "no answer" if trouble(answer, "backends") else _server(answer["backends"].get(app, {}).get(host))
+        state = _SILENT if trouble(answer, "backends") else _server(answer["backends"].get(app, {}).get(host))
         words.append(f"{answer['item']}: {state}" if len(balancers) > 1 else state)
     return ", ".join(words) or "-"
 
@@ -74,5 +74,8 @@ def table(rows: t.Sequence[t.Sequence[str]]) -> list[str]:
 
 
 def status_table(hosts: t.Mapping[str, Answer], balancers: t.Sequence[Answer], apps: t.Sequence[str]) -> list[str]:
-    """The lines of the table, headings first."""
-    return table([HEADINGS, *status_rows(hosts, balancers, apps)])
+    """The lines of the table, headings first; below it, why somebody gave no answer."""
+    silent = {f"host {name}": trouble(answer, "apps") for name, answer in hosts.items()}
+    silent.update({f"balancer {answer['item']}": trouble(answer, "backends") for answer in balancers})
+    reasons = [f"{who} {reason}" for who, reason in silent.items() if reason]
+    return [*table([HEADINGS, *status_rows(hosts, balancers, apps)]), *([""] if reasons else []), *reasons]
