@@ -116,12 +116,15 @@ class Enable:
 
     def _wait(self, names: t.Sequence[ServerName], timeout: float, up_at: dict[ServerName, float]) -> Seen:
         """Wait until all are up; ``up_at`` gets the moment at which each was seen so first."""
+        last_checks: dict[ServerName, str] = {}
 
         def look() -> Seen:
             seen = self.balancer.look(names)
             for name, server in seen.items():
                 if is_up(server):
                     up_at.setdefault(name, self.balancer.clock.now())
+                if not server.checking:
+                    last_checks[name] = server.last_check
             return seen
 
         try:
@@ -130,7 +133,10 @@ class Enable:
             )
         except WaitTimeoutError as late:
             down = [server for server in late.last.values() if not is_up(server)]
-            states = "; ".join(f"{server.name} is {server.status}, last check: {server.last_check}" for server in down)
+            checks = {server.name: last_checks.get(server.name, server.last_check) for server in down}
+            states = "; ".join(
+                f"{server.name} is {server.status}, last check: {checks[server.name]}" for server in down
+            )
             raise ApphostError(f"not up within {self.timeout:g} s: {states}") from late
 
 

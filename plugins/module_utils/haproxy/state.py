@@ -69,6 +69,8 @@ class Server:
     check: str
     """The last check: ``L7OK/200``, ``L4CON``, or nothing."""
     check_text: str
+    checking: bool
+    """Whether a check is under way: then the last one's code and words are not told."""
     sessions: int
     """Requests and tunnels under way, those that wait for a connection included."""
     weight: int
@@ -144,8 +146,9 @@ def _state_lines(answer: str) -> t.Iterator[dict[str, str]]:
 def _server(name: ServerName, state: t.Mapping[str, str], row: t.Mapping[str, str]) -> Server:
     admin = int(state["srv_admin_state"])
     # A star marks a check under way; the rest is then still the last result, but its code is not.
+    checking = row["check_status"].startswith("*")
     check = row["check_status"].removeprefix("* ")
-    code = row["check_code"] if check.startswith("L7") and not row["check_status"].startswith("*") else ""
+    code = row["check_code"] if check.startswith("L7") and not checking else ""
     return Server(
         name=name,
         address=row.get("addr", ""),
@@ -154,6 +157,7 @@ def _server(name: ServerName, state: t.Mapping[str, str], row: t.Mapping[str, st
         status=row["status"],
         checked=bool(int(state["srv_check_state"]) & _CHECK_CONFIGURED),
         check=f"{check}/{code}" if code and code != "0" else check,
+        checking=checking,
         check_text=row.get("last_chk") or row.get("check_desc") or "",
         sessions=_sessions(row),
         weight=int(row["weight"] or 0),

@@ -99,8 +99,10 @@ def test_what_is_not_exactly_up_is_waited_for_and_then_a_failure(
     assert world.states()["shop/app1"] == "ready" and world.marked() == {}
 
 
-def test_a_failure_names_the_last_check(tmp_path: pathlib.Path) -> None:
-    world = world_with(tmp_path, up=False, well=False, passed=0)
+@pytest.mark.parametrize("slow_from", [float("inf"), 1000.8])
+def test_a_failure_names_the_last_check(tmp_path: pathlib.Path, slow_from: float) -> None:
+    """Also when another one is under way at the end."""
+    world = world_with(tmp_path, up=False, well=False, passed=0, slow_from=slow_from)
     with pytest.raises(ApphostError, match=r"L7STS/503 \(Warming\)"):
         enable(world, timeout=1.0)
 

@@ -90,6 +90,8 @@ class Server:
     cuttable: bool = True
     weight: int = 1
     tracks: bool = False
+    slow_from: float = float("inf")
+    """From this moment on a check is under way."""
 
 
 STAT_HEAD = "# pxname,svname,qcur,scur,status,weight,check_status,check_code,last_chk,check_desc,addr,type,"
@@ -169,6 +171,9 @@ class Haproxy:
         for name, server in self.backends[backend].items():
             count = sum(end > self.seconds for end in server.sessions)
             check = ("L7OK,200,OK" if server.well else "L7STS,503,Warming") if server.checked else ",,"
+            if self.seconds >= server.slow_from:
+                # As recorded: the code is gone, and so are the app's words.
+                check = f"* {check.split(',')[0]},0,"
             lines.append(f"{backend},{name},0,{count},{self._status(server)},{server.weight},{check},,10.0.0.1:80,2,")
         return "\n".join(lines)
 
