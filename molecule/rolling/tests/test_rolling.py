@@ -141,12 +141,13 @@ def test_rollback_goes_to_the_last_good_release(
 
 
 def test_status_shows_what_is_live(roll: Callable[..., t.Any], tmp_path: Path) -> None:
-    run = roll("status.yml", rollout_sbom_dir=str(tmp_path))
-    assert run.status == 0
+    run = roll("status.yml")
+    assert run.status == 0 and not run.changed
+    assert roll("status.yml", rollout_sbom_dir=str(tmp_path)).changed
     for host in HOSTS:
         assert re.search(rf"{host} +hello +1\.0\.0-\w{{10}} +\S+ +nodejs 24\.21\.0 +2/2 running +UP", run.output)
         materials = json.loads((tmp_path / host / "hello.cdx.json").read_text())
         purls = {component.get("purl") for component in materials["components"]}
         assert {"pkg:generic/node@24.21.0", "pkg:npm/express@5.3.0"} <= purls
-    # Nothing on a host.
-    assert not run.changed
+    # The same releases give the same files.
+    assert not roll("status.yml", rollout_sbom_dir=str(tmp_path)).changed
