@@ -5,10 +5,9 @@
 """Measure one program on the host itself, without the way there.
 
 ``stopwatch.py [--aside FOLDER] [--fresh PROJECT] [--without PATH] FOLDER -- command...`` runs the command in FOLDER and
-prints
-``{"seconds": …, "processor": …, "output": "…"}``: seconds of the whole process, with the start of its interpreter, and
-seconds of processors that it and what it started used. What is to be prepared is not measured, and neither is the
-writing to the disk of what was left in memory before.
+prints ``{"seconds": …, "processor": …, "output": "…"}``: seconds of the whole process, with the start of its
+interpreter, and seconds of processors that it and what it started used. What is to be prepared is not measured, and
+neither is the writing to the disk of what was left in memory before.
 
 Nothing is deleted, only put aside: for a minute and more ext4 does not use the inodes of deleted files again, and looks
 for others past all of them. After 31,000 files were deleted, making as many took 17 to 20 s instead of 7 to 8.

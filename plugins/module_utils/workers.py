@@ -26,6 +26,9 @@ _MOST = 8
 #: Below this, starting another process takes as long as it helps (0.03 ms a link, 10 ms a process).
 _MANY_FILES = 2000
 
+#: Folders for each process: some take longer than others.
+_ENOUGH = 8
+
 _NUMBER = 4  # bytes of a number in the queue
 _QUEUED = 1024  # numbers that fit into a page: more than that Linux need not give a pipe
 
@@ -70,6 +73,23 @@ def share_out(tasks: t.Sequence[T], work: t.Callable[[t.Iterator[T]], R], proces
             raise ApphostError(*answer["refusal"])
         results.append(answer["result"])
     return results
+
+
+def share_out_below(
+    tops: t.Iterable[T],
+    open_up: t.Callable[[T], t.Iterable[T]],
+    work: t.Callable[[t.Iterator[T]], R],
+    processes: int,
+) -> list[R]:
+    """Share out the folders below ``tops``, as ``share_out`` does with tasks.
+
+    From the top down ``open_up`` does a folder's own part here and returns the folders in it, until there are enough
+    of them to share out.
+    """
+    folders = list(tops)
+    while folders and len(folders) < _ENOUGH * processes:
+        folders += open_up(folders.pop(0))
+    return share_out(folders, work, processes)
 
 
 class _Queue:

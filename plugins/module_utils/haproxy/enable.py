@@ -123,7 +123,7 @@ class Enable:
             for name, server in seen.items():
                 if is_up(server):
                     up_at.setdefault(name, self.balancer.clock.now())
-                if not server.checking:
+                if not server.checking or name not in last_checks:
                     last_checks[name] = server.last_check
             return seen
 
@@ -133,9 +133,8 @@ class Enable:
             )
         except WaitTimeoutError as late:
             down = [server for server in late.last.values() if not is_up(server)]
-            checks = {server.name: last_checks.get(server.name, server.last_check) for server in down}
             states = "; ".join(
-                f"{server.name} is {server.status}, last check: {checks[server.name]}" for server in down
+                f"{server.name} is {server.status}, last check: {last_checks[server.name]}" for server in down
             )
             raise ApphostError(f"not up within {self.timeout:g} s: {states}") from late
 

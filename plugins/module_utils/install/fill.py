@@ -15,16 +15,13 @@ import os
 import stat
 import typing as t
 
-from ansible_collections.evenkeel.apphost.plugins.module_utils.workers import share_out
+from ansible_collections.evenkeel.apphost.plugins.module_utils.workers import share_out_below
 
 #: How files got to where they are: the same file under another name, a file of its own on the same blocks, or a copy.
 HARD_LINK, REFLINK, COPY = "hard_link", "reflink", "copy"
 
 #: linux/fs.h: make a file have the blocks of another one, until one of the two is written to.
 _FICLONE = 0x40049409
-
-#: Folders for each process: some take longer than others.
-_ENOUGH = 8
 
 #: What a file system says when it cannot link: another device, too many links, no links at all …
 _CANNOT_LINK = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP)
@@ -81,28 +78,22 @@ class Filler:
         if self.processes == 1:
             self._fill(source, target)
             return
-        folders = self._begin(source, target)
+
+        def open_up(path: Path) -> list[Path]:
+            with opened_below(path, source) as old, opened_below(path, target) as new:
+                return [(*path, name) for name in self._fill_names(old, new)]
 
         def work(todo: t.Iterator[Path]) -> tuple[int, list[str]]:
-            self.files, self._ways = 0, set()
+            part = Filler(self.owner, self.link)
             for path in todo:
                 with opened_below(path, source) as old, opened_below(path, target) as new:
-                    self._fill(old, new)
-            return self.files, [*self._ways]
+                    part._fill(old, new)
+            return part.files, [*part._ways]
 
-        files, ways = self.files, self._ways
-        for more, other in share_out(folders, work, self.processes):
-            files, ways = files + more, ways.union(other)
-        self.files, self._ways = files, ways
-
-    def _begin(self, source: int, target: int) -> list[Path]:
-        """Fill from the top down, until there are enough folders to share out; returns those, which are still empty."""
-        folders: list[Path] = [()]
-        while folders and len(folders) < _ENOUGH * self.processes:
-            path = folders.pop(0)
-            with opened_below(path, source) as old, opened_below(path, target) as new:
-                folders += [(*path, name) for name in self._fill_names(old, new)]
-        return folders
+        tops: list[Path] = [()]
+        for files, ways in share_out_below(tops, open_up, work, self.processes):
+            self.files += files
+            self._ways.update(ways)
 
     def _fill(self, source: int, target: int) -> None:
         """Fill with all there is below."""

@@ -17,17 +17,13 @@ import typing as t
 from ansible_collections.evenkeel.apphost.plugins.module_utils.common import ApphostError
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.contents import Contents, later_files, sha256_of
 from ansible_collections.evenkeel.apphost.plugins.module_utils.install.fill import opened
-from ansible_collections.evenkeel.apphost.plugins.module_utils.workers import share_out
+from ansible_collections.evenkeel.apphost.plugins.module_utils.workers import share_out_below
 
 _FOLDER = _PROGRAM = 0o755
 _FILE = 0o644
 
 #: What to do about a package that makes what it must not. None comes like that out of an archive.
 BLAME = "Take the package whose script makes it out of allow_scripts, or tell its authors."
-
-
-#: Folders for each process that shares in the work: some take longer than others.
-_ENOUGH = 8
 
 
 def seal(
@@ -47,17 +43,12 @@ def seal(
     once, to give it away and to read it. Several ``processes`` share a tree's folders.
     """
     sealing = _Sealing(base, tuple(products), as_root, moment, frozenset(outside))
-    folders = []
     for product in sealing.products:
         top = os.path.join(base, product)
         if os.path.islink(top):
             raise ApphostError("is a symbolic link; a package must not make one there", top, BLAME)
         sealing.seal_folder(product, top, None)
-        folders.append(product)
-    # From the top down, until there are enough folders to share out.
-    while folders and len(folders) < _ENOUGH * processes:
-        folders += sealing.seal_names(folders.pop(0))
-    for parts in share_out(folders, sealing.part, processes):
+    for parts in share_out_below(sealing.products, sealing.seal_names, sealing.part, processes):
         sealing.add(*parts)
     sealing.check_names()
     return sealing.contents

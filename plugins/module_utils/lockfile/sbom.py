@@ -52,7 +52,7 @@ def bill_of_materials(
 
     Without a ``lockfile`` it has none. ``timestamp`` is a time as RFC 3339 has it. The result is ready for JSON.
     """
-    document = _Document(lockfile, packages) if lockfile else None
+    said = _Document(lockfile, packages).parts() if lockfile else _Parts()
     application = {"type": "application", "bom-ref": "application", "name": name}
     if version:
         application["version"] = version
@@ -62,13 +62,13 @@ def bill_of_materials(
             **({"timestamp": timestamp} if timestamp else {}),
             "tools": {"components": [{"type": "application", "group": "evenkeel", "name": "apphost"}]},
             "component": application,
-            **({"properties": document.properties()} if document else {}),
+            **({"properties": said.properties} if said.properties else {}),
         },
-        "components": [*runs, *(document.components() if document else [])],
+        "components": [*runs, *said.components],
         "dependencies": [
-            {"ref": "application", "dependsOn": document.direct() if document else []},
+            {"ref": "application", "dependsOn": [*said.direct]},
             *({"ref": component["bom-ref"], "dependsOn": []} for component in runs),
-            *(document.dependencies() if document else []),
+            *said.dependencies,
         ],
     }
     digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
@@ -103,8 +103,19 @@ def package_url(package: Package, python: bool = False) -> str | None:
     return f"pkg:npm/{path}{version}{qualifiers}"
 
 
+class _Parts(t.NamedTuple):
+    """What a document says of packages; without a lockfile, nothing."""
+
+    #: Where all this is from.
+    properties: t.Sequence[dict[str, str]] = ()
+    components: t.Sequence[dict[str, t.Any]] = ()
+    #: References of what the application depends on by itself.
+    direct: t.Sequence[str] = ()
+    dependencies: t.Sequence[dict[str, t.Any]] = ()
+
+
 class _Document:
-    """What one document says of packages: the components, and how they depend on each other."""
+    """The components of one document, and how they depend on each other."""
 
     def __init__(self, lockfile: Lockfile, packages: t.Mapping[str, Package]) -> None:
         self.python = lockfile.manager in PYTHON
@@ -135,12 +146,13 @@ class _Document:
         folder = self.lockfile.packages.get(package.resolved or "") if package.source == Source.LINK else None
         return folder or package
 
-    def properties(self) -> list[dict[str, str]]:
-        """Where all this is from."""
-        return [
+    def parts(self) -> _Parts:
+        """All there is to say."""
+        properties = [
             {"name": "evenkeel:lockfile:manager", "value": self.lockfile.manager},
             {"name": "evenkeel:lockfile:sha256", "value": self.lockfile.sha256},
         ]
+        return _Parts(properties, self.components(), self.refs_of(self.lockfile.direct), self.dependencies())
 
     def components(self) -> list[dict[str, t.Any]]:
         """All of them, by their reference."""
@@ -188,10 +200,6 @@ class _Document:
     def refs_of(self, paths: t.Iterable[str]) -> list[str]:
         """The references of the packages at ``paths`` that are there; workspaces are not, they are the application."""
         return sorted({self.refs[path] for path in paths if path in self.refs})
-
-    def direct(self) -> list[str]:
-        """What the application depends on by itself."""
-        return self.refs_of(self.lockfile.direct)
 
     def dependencies(self) -> list[dict[str, t.Any]]:
         """What each component depends on."""
